@@ -1,0 +1,56 @@
+# Everything one does with this checkout. `make` lists it.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The lock files hold everything a build needs, and nothing is built from elsewhere.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+export PYTHONDONTWRITEBYTECODE ?=
+
+.PHONY: help install install-dev run test check fmt lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(VENV)/.runtime ## make .venv from the locked requirements (again only when they change)
+
+install-dev: $(VENV)/.dev ## the same with what development needs
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements/runtime.txt pyproject.toml | $(VENV)/bin/python
+	$(INSTALL) --require-hashes -r requirements/runtime.txt
+	$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
+	$(INSTALL) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+run: install ## start everything on port $JOBHUB_PORT (8000), data in .jobhub/; Ctrl-C ends it
+	@exec $(BIN)/jobhub up
+
+test: install-dev ## run every test on servers of their own; ARGS="-k cancel" chooses
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+check: install-dev ## format, lint, types, layers, SQL
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/squawk sql/migrations/*.sql
+
+fmt: install-dev ## format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: install-dev ## resolve the requirements anew (needs uv)
+	uv pip compile pyproject.toml --extra embedded --extra dev $(LOCK) -o requirements/dev.txt
+	uv pip compile pyproject.toml --extra embedded --extra build $(LOCK) -c requirements/dev.txt -o requirements/runtime.txt
+
+LOCK := --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links --quiet
+
+clean: ## remove what was made here, except data in .jobhub/
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist

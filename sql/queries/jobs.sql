@@ -1,0 +1,311 @@
+-- What users and administrators do to jobs. What workers do stands in dispatch.sql.
+-- Each block is one statement; sql/README.md explains the headers.
+
+-- name: submit_job
+-- Record a new job together with its delivery; one for later gets its delivery when its time comes (promote_jobs).
+-- params:  all of the new row; scheduled_for null or in the past means now
+-- returns: the job
+-- locks:   the new rows only
+-- test:    tests/store/test_jobs.py
+WITH delivery AS (
+    SELECT deliver_job(:id::uuid, :queue::text, :priority::integer) AS id
+    WHERE coalesce(:scheduled_for::timestamptz, '-infinity') <= now()
+)
+INSERT INTO jobs (
+    id, owner_id, job_type, queue, title, description, parameters, tags, priority, max_attempts,
+    scheduled_for, due_at, deliver_at, delivery_id
+)
+SELECT
+    :id::uuid, :owner_id::uuid, :job_type::text, :queue::text, :title::text, :description::text, :parameters::jsonb, :tags::text [],
+    :priority::smallint, :max_attempts::integer, :scheduled_for::timestamptz,
+    greatest(now(), :scheduled_for::timestamptz),
+    CASE WHEN :scheduled_for::timestamptz > now() THEN :scheduled_for::timestamptz END,
+    (SELECT delivery.id FROM delivery)
+RETURNING jobs.*;
+
+-- name: get_job
+-- One job.
+-- params:  job_id; owner_id or null for anybody's
+-- returns: the job, or no row if there is none or it is somebody else's
+-- index:   jobs_pkey
+SELECT jobs.* FROM jobs
+WHERE jobs.id = :job_id::uuid
+    AND (:owner_id::uuid IS NULL OR jobs.owner_id = :owner_id::uuid);
+
+-- name: list_attempts
+-- All attempts of one job, the running one too, in order.
+-- params:  job_id
+-- returns: at most one row per attempt; none for an unknown job
+-- index:   job_attempts_pkey, jobs_pkey
+SELECT number, worker_id, started_at, ended_at, outcome, error_code, error_message, traceback
+FROM job_attempts
+WHERE job_id = :job_id::uuid
+UNION ALL
+SELECT attempt, worker_id, started_at, NULL, NULL, NULL, NULL, NULL
+FROM jobs
+WHERE id = :job_id::uuid AND status = 'running'
+ORDER BY number
+LIMIT 10000;
+
+-- name: queue_places
+-- Where pending jobs stand: their place among the due ones of their queue, and why they don't run yet.
+-- params:  job_ids
+-- returns: one row per pending job of those: job_id, position (null unless due; counted up to 1,000), reason
+-- index:   jobs_pkey, procrastinate_jobs_priority_idx_v1
+SELECT
+    jobs.id AS job_id,
+    CASE
+        WHEN jobs.delivery_id IS NOT NULL THEN (
+            SELECT count(*) + 1
+            FROM (
+                SELECT FROM procrastinate_jobs AS ahead
+                WHERE ahead.status = 'todo'
+                    AND ahead.queue_name = jobs.queue
+                    AND (-ahead.priority, ahead.id) < (-jobs.priority, jobs.delivery_id)
+                ORDER BY ahead.priority DESC, ahead.id
+                LIMIT 999
+            ) AS counted
+        )
+    END AS position,
+    CASE
+        WHEN jobs.deliver_at > now() AND jobs.failed_attempts > 0 THEN 'retry_backoff'
+        WHEN jobs.deliver_at > now() AND jobs.due_at > now() THEN 'scheduled'
+        WHEN NOT EXISTS (
+            SELECT FROM workers WHERE workers.lease_until > now() AND NOT workers.stopping AND jobs.queue = ANY(workers.queues)
+        ) THEN 'no_worker'
+        ELSE 'queued'
+    END AS reason
+FROM jobs
+WHERE jobs.id = ANY(:job_ids::uuid []) AND jobs.status = 'pending';
+
+-- name: cancel_job
+-- A pending job is cancelled at once and its delivery withdrawn; a running one is asked to stop.
+-- params:  job_id; owner_id or null for anybody's; actor_id, reason, request_id for the audit log
+-- returns: the job, or no row if nothing changed: unknown, not the owner's, finished, or asked before
+-- locks:   the job row. The delivery is only taken if nobody holds it: the claim locks delivery first and job second, and
+--          waiting for it here would be a deadlock. The delivery it leaves behind does nothing.
+-- index:   jobs_pkey
+WITH target AS (
+    SELECT jobs.id, jobs.status, jobs.delivery_id
+    FROM jobs
+    WHERE jobs.id = :job_id::uuid
+        AND (:owner_id::uuid IS NULL OR jobs.owner_id = :owner_id::uuid)
+        AND (jobs.status = 'pending' OR (jobs.status = 'running' AND jobs.cancel_requested_at IS NULL))
+    FOR UPDATE
+),
+withdrawn AS (
+    DELETE FROM procrastinate_jobs
+    WHERE procrastinate_jobs.id IN (
+        SELECT delivery.id FROM procrastinate_jobs AS delivery
+        WHERE delivery.id = (SELECT target.delivery_id FROM target)
+        FOR UPDATE SKIP LOCKED
+    )
+),
+changed AS (
+    UPDATE jobs
+    SET
+        status = CASE target.status WHEN 'pending' THEN 'cancelled' ELSE jobs.status END,
+        completed_at = CASE target.status WHEN 'pending' THEN now() END,
+        cancel_requested_at = now(),
+        deliver_at = NULL,
+        delivery_id = NULL,
+        updated_at = now(),
+        version = jobs.version + 1
+    FROM target
+    WHERE jobs.id = target.id
+    RETURNING jobs.*
+),
+audited AS (
+    INSERT INTO audit_log (actor_id, verb, job_id, reason, request_id, details)
+    SELECT :actor_id::uuid, 'cancel', target.id, :reason::text, :request_id::text, jsonb_build_object('from', target.status)
+    FROM target
+)
+SELECT
+    changed.*,
+    CASE changed.status WHEN 'running' THEN pg_notify('jobhub_stop', changed.worker_id::text) END AS worker_notified
+FROM changed;
+
+-- name: retry_job
+-- Put a failed or cancelled job back in the queue, at once, with a new count of attempts.
+-- params:  job_id; owner_id or null for anybody's; actor_id, reason, request_id for the audit log
+-- returns: the job, or no row if it is unknown, not the owner's, or neither failed nor cancelled
+-- locks:   the job row
+-- index:   jobs_pkey
+WITH target AS (
+    SELECT jobs.id, jobs.status, jobs.queue, jobs.priority
+    FROM jobs
+    WHERE jobs.id = :job_id::uuid
+        AND (:owner_id::uuid IS NULL OR jobs.owner_id = :owner_id::uuid)
+        AND jobs.status IN ('failed', 'cancelled')
+    FOR UPDATE
+),
+delivery AS (
+    SELECT target.id AS job_id, deliver_job(target.id, target.queue, target.priority) AS id FROM target
+),
+audited AS (
+    INSERT INTO audit_log (actor_id, verb, job_id, reason, request_id, details)
+    SELECT :actor_id::uuid, 'retry', target.id, :reason::text, :request_id::text, jsonb_build_object('from', target.status)
+    FROM target
+)
+UPDATE jobs
+SET
+    status = 'pending',
+    progress_percentage = 0,
+    progress_message = NULL,
+    result = NULL,
+    error_message = NULL,
+    error_code = NULL,
+    failed_attempts = 0,
+    lost_attempts = 0,
+    scheduled_for = NULL,
+    due_at = now(),
+    delivery_id = delivery.id,
+    started_at = NULL,
+    completed_at = NULL,
+    cancel_requested_at = NULL,
+    updated_at = now(),
+    version = jobs.version + 1
+FROM delivery
+WHERE jobs.id = delivery.job_id
+RETURNING jobs.*;
+
+-- name: force_complete_job
+-- Complete a job by hand. A running attempt is fenced off here and its worker told to stop it.
+-- params:  job_id, result; actor_id, reason, request_id for the audit log
+-- returns: the job, or no row if it is unknown or completed already
+-- locks:   the job row; the delivery only if nobody holds it (see cancel_job)
+-- index:   jobs_pkey
+WITH target AS (
+    SELECT jobs.id, jobs.status, jobs.delivery_id, jobs.attempt, jobs.worker_id, jobs.due_at, jobs.started_at
+    FROM jobs
+    WHERE jobs.id = :job_id::uuid AND jobs.status <> 'completed'
+    FOR UPDATE
+),
+withdrawn AS (
+    DELETE FROM procrastinate_jobs
+    WHERE procrastinate_jobs.id IN (
+        SELECT delivery.id FROM procrastinate_jobs AS delivery
+        WHERE delivery.id = (SELECT target.delivery_id FROM target)
+        FOR UPDATE SKIP LOCKED
+    )
+),
+superseded AS (
+    INSERT INTO job_attempts (job_id, number, worker_id, due_at, started_at, outcome)
+    SELECT target.id, target.attempt, target.worker_id, target.due_at, target.started_at, 'superseded'
+    FROM target
+    WHERE target.status = 'running'
+),
+audited AS (
+    INSERT INTO audit_log (actor_id, verb, job_id, reason, request_id, details)
+    SELECT :actor_id::uuid, 'force_complete', target.id, :reason::text, :request_id::text, jsonb_build_object('from', target.status)
+    FROM target
+),
+changed AS (
+    UPDATE jobs
+    SET
+        status = 'completed',
+        progress_percentage = 100,
+        result = :result::jsonb,
+        error_message = NULL,
+        error_code = NULL,
+        deliver_at = NULL,
+        delivery_id = NULL,
+        completed_at = now(),
+        updated_at = now(),
+        version = jobs.version + 1
+    FROM target
+    WHERE jobs.id = target.id
+    RETURNING jobs.*
+)
+SELECT
+    changed.*,
+    CASE target.status WHEN 'running' THEN pg_notify('jobhub_stop', target.worker_id::text) END AS worker_notified
+FROM changed INNER JOIN target ON changed.id = target.id;
+
+-- name: cancel_pending_jobs_of_user
+-- Cancel at most 1,000 pending jobs of a disabled user. Call again until it returns 0.
+-- params:  owner_id; actor_id, reason, request_id for the audit log
+-- returns: one row: how many were cancelled
+-- locks:   those job rows; the deliveries left behind do nothing
+-- index:   jobs_newest_of_owner_idx
+WITH target AS (
+    SELECT jobs.id FROM jobs
+    WHERE jobs.owner_id = :owner_id::uuid AND jobs.status = 'pending'
+    ORDER BY jobs.created_at DESC, jobs.id DESC
+    LIMIT 1000
+    FOR UPDATE
+),
+changed AS (
+    UPDATE jobs
+    SET
+        status = 'cancelled',
+        completed_at = now(),
+        cancel_requested_at = now(),
+        deliver_at = NULL,
+        delivery_id = NULL,
+        updated_at = now(),
+        version = jobs.version + 1
+    WHERE jobs.id = ANY(ARRAY(SELECT target.id FROM target))
+    RETURNING jobs.id
+),
+audited AS (
+    INSERT INTO audit_log (actor_id, verb, job_id, reason, request_id, details)
+    SELECT :actor_id::uuid, 'cancel', changed.id, :reason::text, :request_id::text, '{"from": "pending"}'
+    FROM changed
+)
+SELECT count(*) AS cancelled FROM changed;
+
+-- name: clean_up_jobs
+-- Delete at most 1,000 old finished jobs with their attempts. Failed jobs are never among them.
+-- params:  cutoff; statuses, of completed and cancelled
+-- returns: one row per job type: job_type, deleted; none when nothing is left
+-- locks:   those job rows
+-- index:   jobs_finished_idx
+WITH target AS (
+    SELECT jobs.id FROM jobs
+    WHERE jobs.completed_at <= :cutoff::timestamptz
+        AND jobs.status = ANY(:statuses::job_status [])
+        AND jobs.status IN ('completed', 'cancelled')
+    ORDER BY jobs.completed_at
+    LIMIT 1000
+    FOR UPDATE SKIP LOCKED
+),
+deleted AS (
+    DELETE FROM jobs WHERE jobs.id = ANY(ARRAY(SELECT target.id FROM target)) RETURNING jobs.job_type
+)
+SELECT deleted.job_type, count(*) AS deleted FROM deleted GROUP BY deleted.job_type;
+
+-- name: count_jobs_to_clean_up
+-- What clean_up_jobs would delete in all.
+-- params:  cutoff; statuses, of completed and cancelled
+-- returns: one row per job type: job_type, deleted
+-- index:   jobs_finished_idx
+SELECT job_type, count(*) AS deleted
+FROM jobs
+WHERE completed_at <= :cutoff::timestamptz
+    AND status = ANY(:statuses::job_status [])
+    AND status IN ('completed', 'cancelled')
+GROUP BY job_type
+ORDER BY job_type
+LIMIT 10000;
+
+-- name: try_clean_up_lock
+-- Take the lock that lets one clean-up run at a time. It is the session's, and goes with it.
+-- returns: one row: whether it was taken
+SELECT pg_try_advisory_lock(7203641858) AS locked;
+
+-- name: clean_up_unlock
+-- Give the clean-up lock back.
+-- returns: one row: whether this session had it
+SELECT pg_advisory_unlock(7203641858) AS unlocked;
+
+-- name: record_clean_up
+-- Put a clean-up on record.
+-- params:  actor_id, request_id, details
+INSERT INTO audit_log (actor_id, verb, request_id, details)
+VALUES (:actor_id::uuid, 'clean_up', :request_id::text, :details::jsonb);
+
+-- name: database_now
+-- The clock every rule about jobs goes by.
+-- returns: one row
+SELECT now() AS now;

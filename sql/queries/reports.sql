@@ -1,0 +1,153 @@
+-- What administrators see: statistics and the state of the queue.
+-- A window of null means all of history. Counts of pending and running are of now; everything else is of what finished in the window.
+-- Times are of attempts: a job that ran twice counts twice, with the time of each.
+
+-- name: count_jobs
+-- Jobs by type and status.
+-- params:  window_seconds or null
+-- returns: one row per job type and status that occurs: job_type, status, jobs
+-- index:   jobs_pending_idx, jobs_running_idx, jobs_finished_idx
+SELECT job_type, status, count(*) AS jobs
+FROM jobs
+WHERE completed_at IS NULL
+    OR :window_seconds::float8 IS NULL
+    OR completed_at > now() - make_interval(secs => :window_seconds::float8)
+GROUP BY job_type, status
+ORDER BY job_type, status
+LIMIT 10000;
+
+-- name: measure_attempts
+-- Seconds of processing and of waiting, by job type and over all.
+-- params:  window_seconds or null
+-- returns: one row per job type, and one whose job_type is null over all of them
+-- index:   job_attempts_ended_idx
+WITH measured AS (
+    SELECT
+        jobs.job_type,
+        extract(EPOCH FROM job_attempts.ended_at - job_attempts.started_at)::float8 AS processing,
+        greatest(0, extract(EPOCH FROM job_attempts.started_at - job_attempts.due_at))::float8 AS waiting
+    FROM job_attempts
+    INNER JOIN jobs ON job_attempts.job_id = jobs.id
+    WHERE job_attempts.outcome IN ('completed', 'failed')
+        AND (:window_seconds::float8 IS NULL OR job_attempts.ended_at > now() - make_interval(secs => :window_seconds::float8))
+)
+SELECT
+    measured.job_type,
+    avg(measured.processing) AS processing_average,
+    percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY measured.processing) AS processing_percentiles,
+    avg(measured.waiting) AS waiting_average,
+    percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY measured.waiting) AS waiting_percentiles
+FROM measured
+GROUP BY GROUPING SETS ((measured.job_type), ())
+LIMIT 10000;
+
+-- name: throughput
+-- Jobs that finished, by bucket of time, empty buckets too.
+-- params:  window_seconds or null (then from the first finished job, at most 1,000 buckets back), bucket_seconds
+-- returns: one row per bucket, oldest first: at (its start), completed, failed, cancelled
+-- index:   jobs_finished_idx
+WITH span AS (
+    SELECT
+        make_interval(secs => :bucket_seconds::float8) AS bucket,
+        date_bin(
+            make_interval(secs => :bucket_seconds::float8),
+            coalesce(
+                now() - make_interval(secs => :window_seconds::float8),
+                greatest(
+                    (SELECT min(jobs.completed_at) FROM jobs WHERE jobs.completed_at IS NOT NULL),
+                    now() - 999 * make_interval(secs => :bucket_seconds::float8)
+                )
+            ),
+            '2000-01-01T00:00:00Z'
+        ) AS first_at
+)
+SELECT
+    slot.at,
+    count(jobs.id) FILTER (WHERE jobs.status = 'completed') AS completed,
+    count(jobs.id) FILTER (WHERE jobs.status = 'failed') AS failed,
+    count(jobs.id) FILTER (WHERE jobs.status = 'cancelled') AS cancelled
+FROM span
+CROSS JOIN LATERAL generate_series(span.first_at, now(), span.bucket) AS slot (at)
+LEFT JOIN jobs
+    ON jobs.completed_at >= slot.at
+        AND jobs.completed_at < slot.at + span.bucket
+        AND (:window_seconds::float8 IS NULL OR jobs.completed_at > now() - make_interval(secs => :window_seconds::float8))
+GROUP BY slot.at
+ORDER BY slot.at
+LIMIT 1001;
+
+-- name: count_failures
+-- Failed jobs by error code, the most frequent first.
+-- params:  window_seconds or null
+-- returns: at most 100 rows: error_code, count
+-- index:   jobs_finished_idx
+SELECT error_code, count(*) AS count
+FROM jobs
+WHERE status = 'failed'
+    AND completed_at IS NOT NULL
+    AND (:window_seconds::float8 IS NULL OR completed_at > now() - make_interval(secs => :window_seconds::float8))
+GROUP BY error_code
+ORDER BY count(*) DESC, error_code
+LIMIT 100;
+
+-- name: oldest_due
+-- How long the longest-waiting due job has been waiting.
+-- returns: one row: now, seconds (null if nothing is due)
+-- index:   jobs_pending_idx
+SELECT now() AS now, extract(EPOCH FROM now() - min(due_at))::float8 AS seconds
+FROM jobs
+WHERE status = 'pending' AND due_at <= now();
+
+-- name: count_pending
+-- Pending jobs by type.
+-- returns: one row per type: job_type, due, scheduled
+-- index:   jobs_pending_idx
+SELECT
+    job_type,
+    count(*) FILTER (WHERE due_at <= now()) AS due,
+    count(*) FILTER (WHERE due_at > now()) AS scheduled
+FROM jobs
+WHERE status = 'pending'
+GROUP BY job_type
+ORDER BY job_type
+LIMIT 10000;
+
+-- name: list_workers
+-- All workers on record with the jobs they run, the live ones first.
+-- returns: at most 1,000 rows
+-- index:   jobs_running_idx
+SELECT
+    workers.id, workers.host, workers.pid, workers.version, workers.started_at, workers.loop_lag_ms, workers.concurrency,
+    extract(EPOCH FROM workers.lease_until - now())::float8 AS lease_seconds,
+    workers.lease_until > now() AS alive,
+    ARRAY(
+        SELECT jobs.id FROM jobs WHERE jobs.status = 'running' AND jobs.worker_id = workers.id ORDER BY jobs.started_at LIMIT 1000
+    ) AS current_jobs
+FROM workers
+ORDER BY workers.lease_until > now() DESC, workers.started_at
+LIMIT 1000;
+
+-- name: count_running
+-- Running jobs by type.
+-- returns: one row per type: job_type, running
+-- index:   jobs_running_idx
+SELECT job_type, count(*) AS running
+FROM jobs
+WHERE status = 'running'
+GROUP BY job_type
+ORDER BY job_type
+LIMIT 10000;
+
+-- name: dispatch_lags
+-- How far behind the loops are that every worker runs.
+-- returns: one row: promotion_seconds, of the job longest due without a delivery; rescue_seconds, of the longest-dead worker with a running
+--          job; both null if there is none
+-- index:   jobs_promote_idx, jobs_running_idx
+SELECT
+    (SELECT extract(EPOCH FROM now() - min(jobs.deliver_at))::float8 FROM jobs WHERE jobs.deliver_at <= now()) AS promotion_seconds,
+    (
+        SELECT extract(EPOCH FROM now() - min(coalesce(workers.lease_until, jobs.started_at)))::float8
+        FROM jobs
+        LEFT JOIN workers ON jobs.worker_id = workers.id
+        WHERE jobs.status = 'running' AND (workers.id IS NULL OR workers.lease_until < now())
+    ) AS rescue_seconds;

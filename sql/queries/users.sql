@@ -1,0 +1,166 @@
+-- Accounts, refresh tokens and failed logins.
+
+-- name: get_user
+-- One account.
+-- params:  user_id
+-- returns: the user, or no row
+-- index:   users_pkey
+SELECT id, email, role, disabled_at IS NOT NULL AS disabled, created_at FROM users WHERE id = :user_id::uuid;
+
+-- name: get_user_by_email
+-- One account, with what it takes to check a password.
+-- params:  email, in any case
+-- returns: the user and password_hash, or no row
+-- index:   users_email_idx
+SELECT id, email, role, disabled_at IS NOT NULL AS disabled, created_at, password_hash
+FROM users
+WHERE lower(email) = lower(:email::text);
+
+-- name: list_users
+-- All accounts, oldest first.
+-- returns: at most 10,000 users
+SELECT id, email, role, disabled_at IS NOT NULL AS disabled, created_at FROM users ORDER BY created_at, id LIMIT 10000;
+
+-- name: create_user
+-- Make an account.
+-- params:  id, email, password_hash, role; actor_id, request_id for the audit log
+-- returns: the user, or no row if the address is taken
+-- index:   users_email_idx
+WITH created AS (
+    INSERT INTO users (id, email, password_hash, role)
+    VALUES (:id::uuid, :email::text, :password_hash::text, :role::user_role)
+    ON CONFLICT (lower(email)) DO NOTHING
+    RETURNING users.id, users.email, users.role, users.disabled_at IS NOT NULL AS disabled, users.created_at
+),
+audited AS (
+    INSERT INTO audit_log (actor_id, verb, user_id, request_id, details)
+    SELECT :actor_id::uuid, 'create_user', created.id, :request_id::text, jsonb_build_object('role', created.role) FROM created
+)
+SELECT created.* FROM created;
+
+-- name: lock_active_administrators
+-- Hold every active administrator's row until the transaction ends, so that two can't demote each other at once.
+-- returns: their ids
+-- locks:   those rows, in the order of their ids
+-- index:   users_active_administrators_idx
+SELECT id FROM users WHERE role = 'admin' AND disabled_at IS NULL ORDER BY id LIMIT 10000 FOR UPDATE;
+
+-- name: change_user
+-- Change role, password or whether the account is disabled; null leaves a value as it is.
+-- params:  user_id, role, password_hash, disabled; actor_id, request_id for the audit log
+-- returns: the user, or no row if there is none
+-- locks:   the user row
+-- index:   users_pkey
+WITH changed AS (
+    UPDATE users
+    SET
+        role = coalesce(:role::user_role, users.role),
+        password_hash = coalesce(:password_hash::text, users.password_hash),
+        disabled_at = CASE :disabled::boolean WHEN TRUE THEN coalesce(users.disabled_at, now()) WHEN FALSE THEN NULL ELSE users.disabled_at END
+    WHERE users.id = :user_id::uuid
+    RETURNING users.id, users.email, users.role, users.disabled_at IS NOT NULL AS disabled, users.created_at
+),
+revoked AS (
+    UPDATE refresh_tokens SET revoked_at = now()
+    WHERE refresh_tokens.user_id = :user_id::uuid
+        AND refresh_tokens.revoked_at IS NULL
+        AND (:password_hash::text IS NOT NULL OR :disabled::boolean)
+),
+audited AS (
+    INSERT INTO audit_log (actor_id, verb, user_id, request_id, details)
+    SELECT
+        :actor_id::uuid, 'change_user', changed.id, :request_id::text,
+        jsonb_strip_nulls(jsonb_build_object(
+            'role', :role::user_role, 'disabled', :disabled::boolean, 'password_changed', :password_hash::text IS NOT NULL
+        ))
+    FROM changed
+)
+SELECT changed.* FROM changed;
+
+-- name: replace_password_hash
+-- Keep the same password under newer hashing parameters, unless it was changed meanwhile.
+-- params:  user_id, old_hash, new_hash
+UPDATE users SET password_hash = :new_hash::text WHERE id = :user_id::uuid AND password_hash = :old_hash::text;
+
+-- name: add_refresh_token
+-- Put a refresh token on record.
+-- params:  id, family_id, user_id, secret_sha256, lifetime_seconds
+INSERT INTO refresh_tokens (id, family_id, user_id, secret_sha256, expires_at)
+VALUES (:id::uuid, :family_id::uuid, :user_id::uuid, :secret_sha256::bytea, now() + make_interval(secs => :lifetime_seconds::float8));
+
+-- name: use_refresh_token
+-- Exchange a refresh token, once.
+-- params:  id, secret_sha256
+-- returns: user_id and family_id, or no row if it is unknown, expired, revoked or was used before
+-- locks:   the token row
+-- index:   refresh_tokens_pkey
+UPDATE refresh_tokens
+SET used_at = now()
+WHERE id = :id::uuid
+    AND secret_sha256 = :secret_sha256::bytea
+    AND used_at IS NULL
+    AND revoked_at IS NULL
+    AND expires_at > now()
+RETURNING user_id, family_id;
+
+-- name: revoke_family_of_token
+-- Revoke every token that came from the same login as this one.
+-- params:  id, secret_sha256
+-- returns: one row: how many were revoked
+-- index:   refresh_tokens_pkey, refresh_tokens_family_idx
+WITH revoked AS (
+    UPDATE refresh_tokens SET revoked_at = now()
+    WHERE refresh_tokens.revoked_at IS NULL
+        AND refresh_tokens.family_id = (
+            SELECT known.family_id FROM refresh_tokens AS known
+            WHERE known.id = :id::uuid AND known.secret_sha256 = :secret_sha256::bytea
+        )
+    RETURNING refresh_tokens.id
+)
+SELECT count(*) AS revoked FROM revoked;
+
+-- name: remove_expired_tokens
+-- Forget at most 1,000 refresh tokens that can't be used any more.
+-- returns: one row: how many
+-- index:   refresh_tokens_expired_idx
+WITH expired AS (
+    SELECT refresh_tokens.id FROM refresh_tokens
+    WHERE refresh_tokens.expires_at < now()
+    ORDER BY refresh_tokens.expires_at
+    LIMIT 1000
+    FOR UPDATE SKIP LOCKED
+),
+removed AS (
+    DELETE FROM refresh_tokens WHERE refresh_tokens.id = ANY(ARRAY(SELECT expired.id FROM expired)) RETURNING refresh_tokens.id
+)
+SELECT count(*) AS removed FROM removed;
+
+-- name: login_delay
+-- How long the next login under this address has to wait: nothing for the first five failures, then 1, 2, 4 … s, at most 15 minutes.
+-- params:  email_sha256
+-- returns: at most one row: seconds, 0 or more
+-- index:   login_failures_pkey
+SELECT greatest(0, ceil(extract(EPOCH FROM last_failed_at + make_interval(secs => least(900, 2.0 ^ least(failures - 5, 20))) - now())))::integer AS seconds
+FROM login_failures
+WHERE email_sha256 = :email_sha256::bytea AND failures >= 5;
+
+-- name: record_login_failure
+-- Count a failed login. After a day without one the count starts anew.
+-- params:  email_sha256
+-- locks:   the counter's row
+-- index:   login_failures_pkey
+INSERT INTO login_failures (email_sha256, failures, last_failed_at)
+VALUES (:email_sha256::bytea, 1, now())
+ON CONFLICT (email_sha256) DO UPDATE
+SET
+    failures = CASE
+        WHEN login_failures.last_failed_at < now() - interval '1 day' THEN 1
+        ELSE least(login_failures.failures + 1, 1000)
+    END,
+    last_failed_at = now();
+
+-- name: forget_login_failures
+-- Start the count anew after a success.
+-- params:  email_sha256
+-- index:   login_failures_pkey
+DELETE FROM login_failures WHERE email_sha256 = :email_sha256::bytea;

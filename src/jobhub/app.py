@@ -1,0 +1,66 @@
+"""The API process put together: everything it is made of in one call. Not here: listening on a socket (`server`)."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar
+from litestar.di import Provide
+
+from jobhub.domain.job_types import Registry
+from jobhub.domain.submission import MAX_BODY_BYTES
+from jobhub.services.passwords import Passwords
+from jobhub.store.database import Database
+from jobhub.web.accounts import AuthController, UserController
+from jobhub.web.admin import AdminController
+from jobhub.web.auth import Authentication
+from jobhub.web.edge import Edge
+from jobhub.web.health import livez, readyz
+from jobhub.web.jobs import JobController, list_job_types
+from jobhub.web.openapi import assets_router, openapi_config, openapi_json
+from jobhub.web.problems import HANDLERS
+from jobhub.web.requests import StrictRequest, check_path, check_query
+from jobhub.web.resources import Resources, provide_resources
+
+POOL_SIZE = 10  # more connections than this make a two-core server slower, not faster
+
+
+def create_litestar(*, dsn: str, key: bytes, registry: Registry) -> Litestar:
+    """The application without its edge."""
+
+    @asynccontextmanager
+    async def resources(app: Litestar) -> AsyncIterator[None]:
+        passwords = Passwords()
+        try:
+            async with Database.open(dsn, max_size=POOL_SIZE, application_name="jobhub api") as db:
+                app.state.resources = Resources(db=db, registry=registry, passwords=passwords, key=key)
+                yield
+        finally:
+            passwords.close()
+
+    return Litestar(
+        route_handlers=[
+            JobController,
+            AdminController,
+            list_job_types,
+            AuthController,
+            UserController,
+            livez,
+            readyz,
+            openapi_json,
+            assets_router(),
+        ],
+        lifespan=[resources],
+        middleware=[Authentication()],
+        guards=[check_path, check_query],
+        dependencies={"resources": Provide(provide_resources)},
+        exception_handlers=HANDLERS,
+        request_class=StrictRequest,
+        request_max_body_size=MAX_BODY_BYTES,
+        openapi_config=openapi_config(),
+        logging_config=None,
+    )
+
+
+def create_app(*, dsn: str, key: bytes, registry: Registry) -> Edge:
+    """The whole ASGI application."""
+    return Edge(create_litestar(dsn=dsn, key=key, registry=registry))

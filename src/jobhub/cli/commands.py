@@ -1,0 +1,98 @@
+"""What the commands do. Each puts together what it needs and nothing else."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from jobhub.cli.state import database_url, secret_key
+from jobhub.domain.errors import NotFound
+from jobhub.domain.users import Role, User
+from jobhub.logs import configure_logging
+from jobhub.settings import Settings
+from jobhub.store.database import Database
+
+T = TypeVar("T")
+
+
+def run_serve(settings: Settings) -> int:
+    """The API process."""
+    from jobhub.app import create_app
+    from jobhub.handlers.registry import load_registry
+    from jobhub.server import serve
+
+    configure_logging(settings.log_level)
+    registry = load_registry(settings.handlers, demo=settings.demo)
+    app = create_app(dsn=database_url(settings), key=secret_key(settings), registry=registry)
+    return serve(app, host=settings.host, port=settings.port)
+
+
+def run_worker_process(settings: Settings) -> int:
+    """A worker process. Handlers find the database's address in JOBHUB_DATABASE_URL, however it was given."""
+    import uvloop
+
+    from jobhub.handlers.registry import load_registry
+    from jobhub.worker.service import WorkerOptions, run_worker
+
+    configure_logging(settings.log_level)
+    dsn = os.environ["JOBHUB_DATABASE_URL"] = database_url(settings)
+    registry = load_registry(settings.handlers, demo=settings.demo)
+    options = WorkerOptions(
+        dsn=dsn, concurrency=settings.concurrency, queues=settings.queues, grace_seconds=settings.shutdown_grace_seconds
+    )
+
+    async def run() -> None:
+        status = await run_worker(options, registry)
+        # Without waiting for the tasks of handlers that ignored their cancellation.
+        os._exit(status)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
+    return 70
+
+
+def run_migrate(settings: Settings) -> list[str]:
+    """The files that were applied."""
+    from jobhub.postgres.migrations import migrate
+
+    return migrate(database_url(settings))
+
+
+def add_user(settings: Settings, *, email: str, role: str, password: str) -> User:
+    """A new account."""
+    from jobhub.services import accounts
+    from jobhub.services.passwords import Passwords
+    from jobhub.store.jobs import Act
+
+    async def act(db: Database) -> User:
+        return await accounts.create_user(db, Passwords(), email=email, password=password, role=Role(role), act=Act(actor_id=None))
+
+    return with_database(database_url(settings), act)
+
+
+def make_token(settings: Settings, *, email: str) -> str:
+    """An access token for an account."""
+    import time
+
+    from jobhub.services import tokens
+    from jobhub.store import users
+
+    key = secret_key(settings)
+
+    async def find(db: Database) -> User:
+        found = await users.get_user_by_email(db, email)
+        if found is None:
+            raise NotFound("user", email)
+        return found[0]
+
+    return tokens.sign(key, with_database(database_url(settings), find).id, now=time.time())
+
+
+def with_database(dsn: str, act: Callable[[Database], Awaitable[T]]) -> T:
+    """Run something short on a database."""
+
+    async def run() -> T:
+        async with Database.open(dsn, max_size=1, application_name="jobhub cli") as db:
+            return await act(db)
+
+    return asyncio.run(run())

@@ -1,0 +1,101 @@
+"""What a data directory knows: its secret key, and which `jobhub up` is running on it.
+
+So that `jobhub token` and its like find the embedded database and its key without being told.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from jobhub.domain.errors import OperatorError
+from jobhub.services.tokens import check_secret, new_secret
+from jobhub.settings import Settings
+
+THREE_WAYS_OUT = (
+    "No database: set JOBHUB_DATABASE_URL (or DATABASE_URL) to a PostgreSQL 15 or newer; or start `jobhub up`, which brings its own; "
+    "or, if it runs already, call this with the same JOBHUB_DATA_DIR."
+)
+
+
+class Running(msgspec.Struct, frozen=True, kw_only=True):
+    """The `jobhub up` that holds a data directory."""
+
+    pid: int
+    url: str
+    dsn: str
+
+
+@contextmanager
+def hold(data_dir: Path, running: Running) -> Iterator[None]:
+    """Hold a data directory against a second `jobhub up`. Raises OperatorError that says who holds it."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with (data_dir / "up.lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OperatorError(_held_by(data_dir)) from None
+        publish(data_dir, running)
+        try:
+            yield
+        finally:
+            (data_dir / "up.json").unlink(missing_ok=True)
+
+
+def _held_by(data_dir: Path) -> str:
+    who = read_running(data_dir)
+    holder = f"process {who.pid}, which serves {who.url}" if who else "another process"
+    return f"The data directory {data_dir} is held by {holder}: stop that one, or choose another with --data-dir."
+
+
+def publish(data_dir: Path, running: Running) -> None:
+    """Let other commands find this one."""
+    _write_private(data_dir / "up.json", msgspec.json.encode(running))
+
+
+def read_running(data_dir: Path) -> Running | None:
+    """The `jobhub up` on a data directory, if it said so; it may have died since."""
+    try:
+        return msgspec.json.decode((data_dir / "up.json").read_bytes(), type=Running)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def database_url(settings: Settings) -> str:
+    """Where the database is: as set, or that of the `jobhub up` on the data directory. Raises OperatorError."""
+    if settings.database_url:
+        return settings.database_url
+    running = read_running(settings.data_dir)
+    if running is None or not running.dsn:
+        raise OperatorError(THREE_WAYS_OUT)
+    return running.dsn
+
+
+def secret_key(settings: Settings) -> bytes:
+    """The signing key: as set, or the one `jobhub up` keeps in the data directory. Raises OperatorError."""
+    kept = settings.data_dir / "secret_key"
+    if settings.secret_key is None and not kept.exists():
+        raise OperatorError("JOBHUB_SECRET_KEY is not set: it signs the tokens and must be the same for all API processes.")
+    return check_secret(settings.secret_key or kept.read_text(encoding="ascii").strip())
+
+
+def make_secret_key(settings: Settings) -> bytes:
+    """As `secret_key`, but make one, readable by its owner only, if there is none."""
+    kept = settings.data_dir / "secret_key"
+    if settings.secret_key is None and not kept.exists():
+        _write_private(kept, new_secret().encode("ascii"))
+    return secret_key(settings)
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.rename(path)

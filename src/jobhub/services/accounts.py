@@ -1,0 +1,173 @@
+"""Logging in and out, and managing accounts."""
+
+import base64
+import binascii
+import hashlib
+import re
+import secrets
+import time
+from uuid import UUID
+
+import msgspec
+import uuid_utils.compat
+
+from jobhub.domain.errors import EmailTaken, FieldError, InvalidInput, LastAdministrator, NotFound, TooManyAttempts, Unauthenticated
+from jobhub.domain.users import Role, User
+from jobhub.services import tokens
+from jobhub.services.passwords import Passwords, check_password
+from jobhub.store import jobs as jobs_store
+from jobhub.store import users as store
+from jobhub.store.database import Connection, Database
+from jobhub.store.jobs import Act
+
+REFRESH_LIFETIME_SECONDS = 30 * 86400.0  # a month without coming by, and one logs in again
+_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+")
+MAX_EMAIL_LENGTH = 254  # RFC 5321's limit for a path, less its angle brackets
+
+
+class TokenPair(msgspec.Struct, frozen=True, kw_only=True):
+    """An access token for the Authorization header, and a refresh token that buys the next pair, once."""
+
+    access_token: str
+    token_type: str
+    expires_in: int
+    refresh_token: str
+
+
+async def log_in(db: Database, passwords: Passwords, key: bytes, *, email: str, password: str) -> TokenPair:
+    """Tokens for who knows the password.
+
+    Raises:
+        Unauthenticated: wrong, or no such user, or a disabled one: nobody can tell which.
+        TooManyAttempts: too many failures lately under this address.
+    """
+    fingerprint = hashlib.sha256(email.lower().encode()).digest()
+    if delay := await store.login_delay(db, fingerprint):
+        raise TooManyAttempts(delay)
+    found = await store.get_user_by_email(db, email)
+    user, password_hash = found or (None, None)
+    if not await passwords.verify(password, password_hash) or user is None or user.disabled:
+        await store.record_login_failure(db, fingerprint)
+        raise Unauthenticated("E-mail address or password is wrong.", code="wrong_credentials")
+    await store.forget_login_failures(db, fingerprint)
+    if password_hash and passwords.is_outdated(password_hash):
+        await store.replace_password_hash(db, user.id, old_hash=password_hash, new_hash=await passwords.hash(password))
+    return await _token_pair(db, key, user.id, family_id=uuid_utils.compat.uuid7())
+
+
+async def refresh(db: Database, key: bytes, *, refresh_token: str) -> TokenPair:
+    """The next pair of tokens. A token that was used before revokes all that came from its login.
+
+    Raises:
+        Unauthenticated: unknown, expired, used or revoked; or the user is disabled.
+    """
+    token_id, secret_sha256 = _parse_refresh_token(refresh_token)
+    async with db.transaction() as session:
+        used = await store.use_refresh_token(session, token_id=token_id, secret_sha256=secret_sha256)
+        if used:
+            user_id, family_id = used
+            user = await store.get_user(session, user_id)
+            if user and not user.disabled:
+                return await _token_pair(session, key, user_id, family_id=family_id)
+    await store.revoke_family_of_token(db, token_id=token_id, secret_sha256=secret_sha256)
+    raise _bad_refresh_token()
+
+
+async def log_out(db: Database, *, refresh_token: str) -> None:
+    """Revoke a login; one that is gone already is fine."""
+    token_id, secret_sha256 = _parse_refresh_token(refresh_token)
+    await store.revoke_family_of_token(db, token_id=token_id, secret_sha256=secret_sha256)
+
+
+async def _token_pair(db: Connection, key: bytes, user_id: UUID, *, family_id: UUID) -> TokenPair:
+    token_id, secret = uuid_utils.compat.uuid7(), secrets.token_bytes(32)
+    await store.add_refresh_token(
+        db,
+        token_id=token_id,
+        family_id=family_id,
+        user_id=user_id,
+        secret_sha256=hashlib.sha256(secret).digest(),
+        lifetime_seconds=REFRESH_LIFETIME_SECONDS,
+    )
+    return TokenPair(
+        access_token=tokens.sign(key, user_id, now=time.time()),
+        token_type="bearer",  # noqa: S106 - the scheme's name
+        expires_in=tokens.LIFETIME_SECONDS,
+        refresh_token=base64.urlsafe_b64encode(token_id.bytes + secret).decode("ascii"),
+    )
+
+
+def _parse_refresh_token(refresh_token: str) -> tuple[UUID, bytes]:
+    try:
+        raw = base64.b64decode(refresh_token, altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raw = b""
+    if len(raw) != 48:
+        raise _bad_refresh_token()
+    return UUID(bytes=raw[:16]), hashlib.sha256(raw[16:]).digest()
+
+
+def _bad_refresh_token() -> Unauthenticated:
+    return Unauthenticated("The refresh token is not valid any more: log in again.", code="invalid_refresh_token")
+
+
+async def authenticate(db: Database, key: bytes, access_token: str) -> User:
+    """The user an access token speaks for. Raises Unauthenticated: see `tokens.verify`, or the user is disabled."""
+    user = await store.get_user(db, tokens.verify(key, access_token))
+    if user is None or user.disabled:
+        raise Unauthenticated("The token is not valid here.", code="invalid_token")
+    return user
+
+
+async def create_user(db: Database, passwords: Passwords, *, email: str, password: str, role: Role, act: Act) -> User:
+    """A new account.
+
+    Raises:
+        InvalidInput: no e-mail address, or a password of the wrong length.
+        EmailTaken: there is one with this address, in whatever case.
+    """
+    email = email.strip()
+    if len(email) > MAX_EMAIL_LENGTH or not _EMAIL.fullmatch(email):
+        raise InvalidInput([FieldError("/email", f"must be an e-mail address of at most {MAX_EMAIL_LENGTH} characters")])
+    check_password(password)
+    user = await store.create_user(
+        db, user_id=uuid_utils.compat.uuid7(), email=email, password_hash=await passwords.hash(password), role=role, act=act
+    )
+    if user is None:
+        raise EmailTaken(email)
+    return user
+
+
+async def change_user(
+    db: Database, passwords: Passwords, user_id: UUID, *, role: Role | None, password: str | None, disabled: bool | None, act: Act
+) -> User:
+    """Change what is not None. A disabled user is refused at once, and their pending jobs are cancelled.
+
+    Raises:
+        InvalidInput: a password of the wrong length.
+        NotFound: no such user.
+        LastAdministrator: nobody would be left to administer.
+    """
+    if password is not None:
+        check_password(password)
+    password_hash = await passwords.hash(password) if password is not None else None
+    async with db.transaction() as session:
+        if role is Role.USER or disabled:
+            administrators = await store.lock_active_administrators(session)
+            if administrators == {user_id}:
+                raise LastAdministrator
+        user = await store.change_user(session, user_id, role=role, password_hash=password_hash, disabled=disabled, act=act)
+        if user is None:
+            raise NotFound("user", user_id)
+        while disabled and await jobs_store.cancel_pending_jobs_of_user(session, user_id, act=_because_disabled(act)):
+            pass
+    return user
+
+
+def _because_disabled(act: Act) -> Act:
+    return msgspec.structs.replace(act, reason="the account was disabled")
+
+
+async def list_users(db: Database) -> list[User]:
+    """All accounts, oldest first."""
+    return await store.list_users(db)

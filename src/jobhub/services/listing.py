@@ -1,0 +1,97 @@
+"""Pages of jobs: for their owner, and for administrators."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from jobhub.domain.errors import FieldError, InvalidInput
+from jobhub.services.jobs import PlacedJob, all_placed
+from jobhub.store import listing as store
+from jobhub.store.database import Database
+from jobhub.store.listing import MAX_TOTAL, JobFilter
+
+
+class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Which part of a list: `page` counts from 1; under a `cursor` it must be None."""
+
+    page: int | None
+    per_page: int
+    cursor: str | None = None
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """One page. `owner_emails` are those of `jobs`, in the same order."""
+
+    jobs: list[PlacedJob]
+    owner_emails: list[str]
+    page: int | None
+    per_page: int
+    total: int
+    total_is_capped: bool
+    next_cursor: str | None
+
+    @property
+    def total_pages(self) -> int:
+        return -(-self.total // self.per_page)
+
+
+async def list_jobs(db: Database, where: JobFilter, request: PageRequest, *, secret: bytes) -> Page:
+    """One page of the jobs that match, newest first. `secret` signs the cursor.
+
+    Raises:
+        InvalidInput: page and cursor together, a page too far down, or a cursor that is not from here.
+    """
+    _check(request)
+    after = _read_cursor(request.cursor, where, secret) if request.cursor is not None else None
+    offset = 0 if after else ((request.page or 1) - 1) * request.per_page
+    # One more than asked for tells whether there is a next page.
+    found = await store.list_jobs(db, where, offset=offset, limit=request.per_page + 1, after=after)
+    total, total_is_capped = await store.count_jobs(db, where)
+    shown = found[: request.per_page]
+    return Page(
+        jobs=await all_placed(db, [owned.job for owned in shown]),
+        owner_emails=[owned.owner_email for owned in shown],
+        page=None if after else request.page or 1,
+        per_page=request.per_page,
+        total=total,
+        total_is_capped=total_is_capped,
+        next_cursor=_cursor(shown[-1].job.created_at, shown[-1].job.id, where, secret) if len(found) > len(shown) else None,
+    )
+
+
+def _check(request: PageRequest) -> None:
+    if request.cursor is not None and request.page is not None:
+        raise InvalidInput([FieldError("?page", "can't be combined with cursor")])
+    if request.cursor is None and (request.page or 1) * request.per_page > MAX_TOTAL:
+        raise InvalidInput(
+            [FieldError("?page", f"page × per_page is limited to {MAX_TOTAL}; beyond that follow next_cursor")], code="use_cursor"
+        )
+
+
+def _cursor(created_at: datetime, job_id: UUID, where: JobFilter, secret: bytes) -> str:
+    place = ((created_at - _EPOCH) // timedelta(microseconds=1)).to_bytes(8, "big") + job_id.bytes
+    return base64.urlsafe_b64encode(place + _signature(place, where, secret)).rstrip(b"=").decode("ascii")
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _read_cursor(cursor: str, where: JobFilter, secret: bytes) -> tuple[datetime, UUID]:
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raw = b""
+    place, signature = raw[:24], raw[24:]
+    if len(place) != 24 or not hmac.compare_digest(signature, _signature(place, where, secret)):
+        raise InvalidInput([FieldError("?cursor", "is not a next_cursor of this list with these filters")], code="invalid_cursor")
+    return _EPOCH + timedelta(microseconds=int.from_bytes(place[:8], "big")), UUID(bytes=place[8:])
+
+
+def _signature(place: bytes, where: JobFilter, secret: bytes) -> bytes:
+    """Ties a cursor to its filters, the owner among them: somebody else's, or another list's, is refused."""
+    return hmac.new(secret, b"jobhub cursor\0" + place + msgspec.json.encode(where), hashlib.sha256).digest()[:16]

@@ -1,0 +1,71 @@
+"""What the environment says about how to run. Read once, by the composition roots, and passed on from there.
+
+Every name is listed with its default in .env.example; a test holds the two together.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from jobhub.domain.errors import OperatorError
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """One field per variable, `JOBHUB_` and the field's name in capitals; `DATABASE_URL` is taken without the prefix too."""
+
+    database_url: str | None = None
+    secret_key: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 8000
+    data_dir: Path = Path(".jobhub")
+    handlers: tuple[str, ...] = ()
+    demo: bool = False
+    concurrency: int = 20
+    queues: tuple[str, ...] = ()
+    shutdown_grace_seconds: float = 30.0
+    log_level: str = "INFO"
+
+
+_RANGES = {"port": (0, 65535), "concurrency": (1, 10_000), "shutdown_grace_seconds": (0, 86_400)}
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """The settings an environment stands for; an empty variable counts as unset.
+
+    Raises:
+        OperatorError: a value can't be understood; the message names the variable.
+    """
+    values: dict[str, object] = {}
+    for field in msgspec.structs.fields(Settings):
+        variable = f"JOBHUB_{field.name.upper()}"
+        text = environ.get(variable) or (environ.get("DATABASE_URL") if field.name == "database_url" else None)
+        if text:
+            values[field.name] = _value(variable, field.name, field.type, text.strip())
+    return Settings(**values)  # type: ignore[arg-type]
+
+
+def _value(variable: str, name: str, kind: object, text: str) -> object:
+    if kind is bool:
+        if text not in ("0", "1"):
+            raise OperatorError(f"{variable} must be 1 or 0, not {text!r}.")
+        return text == "1"
+    if kind == tuple[str, ...]:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if kind in (int, float):
+        return _number(variable, name, text, int if kind is int else float)
+    if name == "log_level" and text.upper() not in _LOG_LEVELS:
+        raise OperatorError(f"{variable} must be one of {', '.join(_LOG_LEVELS)}, not {text!r}.")
+    return Path(text) if kind is Path else text
+
+
+def _number(variable: str, name: str, text: str, kind: type[int] | type[float]) -> float:
+    low, high = _RANGES[name]
+    try:
+        value = kind(text)
+    except ValueError:
+        value = kind(low - 1)
+    if not low <= value <= high:
+        raise OperatorError(f"{variable} must be a number from {low} to {high}, not {text!r}.")
+    return value

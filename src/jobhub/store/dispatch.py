@@ -1,0 +1,133 @@
+"""Jobs as workers move them: one function per statement of sql/queries/dispatch.sql and workers.sql."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from asyncpg import Record
+
+from jobhub.domain.jobs import ClaimedJob, JobStatus, Outcome
+from jobhub.store.database import Connection
+
+
+class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker says of itself each time it renews its lease."""
+
+    worker_id: UUID
+    host: str
+    pid: int
+    version: str
+    queues: list[str]
+    concurrency: int
+    loop_lag_ms: int
+    stopping: bool
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """An outcome the database accepted, and the status the job has now."""
+
+    job_id: UUID
+    attempt: int
+    status: JobStatus
+
+
+class RunningJob(msgspec.Struct, frozen=True):
+    """A job the database says a worker runs."""
+
+    job_id: UUID
+    attempt: int
+    cancel_requested: bool
+
+
+async def promote_jobs(db: Connection) -> int:
+    """Give a batch of due jobs their delivery; how many."""
+    row = await db.fetch_row("promote_jobs")
+    return int(row["promoted"]) if row else 0
+
+
+async def claim_jobs(
+    db: Connection, *, worker_id: UUID, queues: Sequence[str], known_types: Sequence[str], slots: int
+) -> tuple[list[ClaimedJob], int]:
+    """Start up to `slots` jobs, best first; also how many deliveries were taken, those that did nothing included.
+
+    Fewer jobs than deliveries means that more may be waiting behind: claim again.
+    """
+    rows = await db.fetch("claim_jobs", worker_id=worker_id, queues=list(queues), known_types=list(known_types), slots=slots)
+    return [_claimed(row) for row in rows if row["id"]], len(rows)
+
+
+def _claimed(row: Record) -> ClaimedJob:
+    return ClaimedJob(**{name: row[name] for name in _CLAIMED_FIELDS})
+
+
+_CLAIMED_FIELDS = tuple(field.name for field in msgspec.structs.fields(ClaimedJob))
+
+
+async def report_progress(db: Connection, *, job_id: UUID, attempt: int, percentage: int, message: str | None) -> bool:
+    """Record progress; False if the attempt is over or nothing changed."""
+    row = await db.fetch_row("report_progress", job_id=job_id, attempt=attempt, percentage=percentage, message=message)
+    return row is not None
+
+
+async def finish_jobs(db: Connection, outcomes: Sequence[Outcome]) -> list[Recorded]:
+    """Record outcomes in one transaction; those that are missing from the answer were fenced off."""
+    rows = await db.fetch(
+        "finish_jobs",
+        job_ids=[outcome.job_id for outcome in outcomes],
+        attempts=[outcome.attempt for outcome in outcomes],
+        outcomes=[outcome.outcome for outcome in outcomes],
+        statuses=[outcome.status for outcome in outcomes],
+        results=[outcome.result for outcome in outcomes],
+        error_codes=[outcome.error_code for outcome in outcomes],
+        error_messages=[outcome.error_message for outcome in outcomes],
+        tracebacks=[outcome.traceback for outcome in outcomes],
+        delays_seconds=[outcome.delay_seconds for outcome in outcomes],
+    )
+    return _recorded(rows)
+
+
+async def rescue_jobs(db: Connection) -> list[Recorded]:
+    """Take a batch of running jobs from lost workers."""
+    return _recorded(await db.fetch("rescue_jobs"))
+
+
+def _recorded(rows: list[Record]) -> list[Recorded]:
+    return [Recorded(row["job_id"], row["attempt"], JobStatus(row["status"])) for row in rows]
+
+
+async def list_running_jobs(db: Connection, worker_id: UUID) -> list[RunningJob]:
+    """What the database says a worker runs."""
+    rows = await db.fetch("list_running_jobs", worker_id=worker_id)
+    return [RunningJob(row["job_id"], row["attempt"], row["cancel_requested"]) for row in rows]
+
+
+async def renew_lease(db: Connection, worker: WorkerRow) -> datetime:
+    """Register the worker or renew its lease; until when, by the database's clock."""
+    row = await db.fetch_row("renew_lease", **msgspec.structs.asdict(worker))
+    assert row is not None  # an upsert always returns its row
+    lease_until: datetime = row["lease_until"]
+    return lease_until
+
+
+async def remove_worker(db: Connection, worker_id: UUID) -> None:
+    """Take a stopped worker off the list."""
+    await db.execute("remove_worker", worker_id=worker_id)
+
+
+async def remove_dead_workers(db: Connection) -> int:
+    """Forget a batch of workers that died more than a day ago; how many."""
+    row = await db.fetch_row("remove_dead_workers")
+    return int(row["removed"]) if row else 0
+
+
+async def remove_expired_tokens(db: Connection) -> int:
+    """Forget a batch of refresh tokens that can't be used any more; how many."""
+    row = await db.fetch_row("remove_expired_tokens")
+    return int(row["removed"]) if row else 0
+
+
+async def count_live_workers(db: Connection) -> int:
+    """How many workers can take jobs now."""
+    row = await db.fetch_row("count_live_workers")
+    return int(row["live"]) if row else 0

@@ -1,0 +1,52 @@
+"""LISTEN on a connection of its own that heals by itself. A notification is only a hint: who missed one finds out by looking.
+
+Not here: what a notification means (`worker.service`).
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable
+
+import asyncpg
+import structlog
+
+from jobhub.store.database import AWAY, CONNECT_TIMEOUT_SECONDS, server_settings
+
+CHECK_SECONDS = 10.0  # how long a silently dead connection can go unnoticed
+_log = structlog.get_logger("jobhub.store")
+
+
+async def listen(
+    dsn: str, channels: Iterable[str], *, on_notification: Callable[[str, str], None], on_connected: Callable[[], None]
+) -> None:
+    """Call `on_notification(channel, payload)` for ever; `on_connected()` after each (re)connect, when something may have been missed."""
+    while True:
+        try:
+            connection = await asyncpg.connect(
+                dsn, timeout=CONNECT_TIMEOUT_SECONDS, command_timeout=5, server_settings=server_settings("jobhub listener")
+            )
+            try:
+                await _listen_on(connection, channels, on_notification, on_connected)
+            finally:
+                connection.terminate()
+        except AWAY as error:
+            _log.warning("listener_lost", cause=repr(error))
+        await asyncio.sleep(random.uniform(0.3, 1.0))  # noqa: S311 - spreads reconnects
+
+
+async def _listen_on(
+    connection: asyncpg.Connection,
+    channels: Iterable[str],
+    on_notification: Callable[[str, str], None],
+    on_connected: Callable[[], None],
+) -> None:
+    closed = asyncio.Event()
+    connection.add_termination_listener(lambda _connection: closed.set())
+    for channel in channels:
+        await connection.add_listener(channel, lambda _connection, _pid, channel, payload: on_notification(channel, str(payload)))
+    on_connected()
+    while not closed.is_set():
+        try:
+            await asyncio.wait_for(closed.wait(), CHECK_SECONDS)
+        except TimeoutError:
+            await connection.execute("")  # an empty query: the shortest proof of life

@@ -1,0 +1,98 @@
+"""Running a report of sql/reports/: read-only, with a time limit, its parameters bound and never pasted.
+
+Not here: who may run it (`handlers.report_query`).
+"""
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from jobhub.postgres.files import sql_directory
+from jobhub.store.database import AWAY, CONNECT_TIMEOUT_SECONDS, prepare_connection, server_settings
+from jobhub.store.statements import Statement, parse
+
+_PARAMETER = re.compile(r"^-- param: (\w+) (integer|number|text|boolean|timestamptz) = (.*)$", re.MULTILINE)
+_TYPES: dict[str, type] = {"integer": int, "number": float, "text": str, "boolean": bool, "timestamptz": datetime}
+ROWS_AT_ONCE = 500
+
+
+class ReportFailed(Exception):
+    """The database refused or stopped the report; the message is fit for an administrator."""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """One file: its name without `.sql`, its first line, its parameters with types and defaults, and its statement."""
+
+    name: str
+    title: str
+    types: dict[str, str]
+    defaults: dict[str, Any]
+    statement: Statement
+
+    def values(self, given: Mapping[str, Any]) -> list[Any]:
+        """What to bind, in order. Raises ValueError: an unknown parameter, or a value of the wrong type."""
+        if unknown := sorted(given.keys() - self.types.keys()):
+            raise ValueError(f"{unknown[0]!r} is not a parameter of {self.name}; it takes {', '.join(self.types) or 'none'}")
+        return [_typed(name, self.types[name], given.get(name, self.defaults[name])) for name in self.statement.parameters]
+
+
+def _typed(name: str, kind: str, value: Any) -> Any:
+    try:
+        return msgspec.convert(value, _TYPES[kind], strict=True)
+    except msgspec.ValidationError:
+        raise ValueError(f"{name!r} must be of type {kind}") from None
+
+
+def list_reports() -> dict[str, Report]:
+    """All reports by name."""
+    return {path.stem: _read(path.stem, path.read_text(encoding="utf-8")) for path in sorted((sql_directory() / "reports").glob("*.sql"))}
+
+
+def _read(name: str, text: str) -> Report:
+    declared = {parameter: (kind, default) for parameter, kind, default in _PARAMETER.findall(text)}
+    return Report(
+        name=name,
+        title=text.partition("\n")[0].removeprefix("-- "),
+        types={parameter: kind for parameter, (kind, _) in declared.items()},
+        defaults={parameter: msgspec.convert(default, _TYPES[kind], strict=False) for parameter, (kind, default) in declared.items()},
+        statement=parse(name, text),
+    )
+
+
+async def run_report(
+    dsn: str, report: Report, parameters: Mapping[str, Any], *, timeout_seconds: float
+) -> AsyncIterator[tuple[list[str], list[list[Any]]]]:
+    """The column names and the next rows, again and again until the report is read.
+
+    One snapshot for all of it, on a connection of its own that can't write.
+
+    Raises:
+        ReportFailed: too slow, refused, or no database.
+    """
+    settings = server_settings("jobhub report") | {
+        "default_transaction_read_only": "on",
+        "statement_timeout": str(int(timeout_seconds * 1000)),
+    }
+    try:
+        connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_SECONDS, server_settings=settings)
+        try:
+            await prepare_connection(connection)
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                prepared = await connection.prepare(report.statement.sql)
+                columns = [attribute.name for attribute in prepared.get_attributes()]
+                cursor = await prepared.cursor(*report.values(parameters))
+                while rows := await cursor.fetch(ROWS_AT_ONCE):
+                    yield columns, [list(row.values()) for row in rows]
+                yield columns, []
+        finally:
+            await connection.close(timeout=2)
+    except asyncpg.QueryCanceledError as error:
+        raise ReportFailed(f"The report took longer than {timeout_seconds:g} s.") from error
+    except asyncpg.PostgresError as error:
+        raise ReportFailed(f"The database refused the report: {error}") from error
+    except AWAY as error:
+        raise ReportFailed("The database can't be reached.") from error

@@ -1,0 +1,101 @@
+"""Accounts, refresh tokens and failed logins: one function per statement of sql/queries/users.sql."""
+
+from typing import Any
+from uuid import UUID
+
+from asyncpg import Record
+
+from jobhub.domain.users import Role, User
+from jobhub.store.database import Connection
+from jobhub.store.jobs import Act
+
+
+def user_from(row: Record) -> User:
+    """One row as a User."""
+    return User(id=row["id"], email=row["email"], role=Role(row["role"]), disabled=row["disabled"], created_at=row["created_at"])
+
+
+async def get_user(db: Connection, user_id: UUID) -> User | None:
+    """One account, or None."""
+    row = await db.fetch_row("get_user", user_id=user_id)
+    return user_from(row) if row else None
+
+
+async def get_user_by_email(db: Connection, email: str) -> tuple[User, str] | None:
+    """One account and its password hash, or None; case does not matter."""
+    row = await db.fetch_row("get_user_by_email", email=email)
+    return (user_from(row), row["password_hash"]) if row else None
+
+
+async def list_users(db: Connection) -> list[User]:
+    """All accounts, oldest first."""
+    return [user_from(row) for row in await db.fetch("list_users")]
+
+
+async def create_user(db: Connection, *, user_id: UUID, email: str, password_hash: str, role: Role, act: Act) -> User | None:
+    """The new account, or None if the address is taken."""
+    row = await db.fetch_row(
+        "create_user", id=user_id, email=email, password_hash=password_hash, role=role, actor_id=act.actor_id, request_id=act.request_id
+    )
+    return user_from(row) if row else None
+
+
+async def lock_active_administrators(db: Connection) -> set[UUID]:
+    """Ids of all active administrators, their rows locked until the transaction ends."""
+    return {row["id"] for row in await db.fetch("lock_active_administrators")}
+
+
+async def change_user(
+    db: Connection, user_id: UUID, *, role: Role | None, password_hash: str | None, disabled: bool | None, act: Act
+) -> User | None:
+    """The changed account, or None if there is none; what is None stays as it is."""
+    changes: dict[str, Any] = {"role": role, "password_hash": password_hash, "disabled": disabled}
+    row = await db.fetch_row("change_user", user_id=user_id, actor_id=act.actor_id, request_id=act.request_id, **changes)
+    return user_from(row) if row else None
+
+
+async def replace_password_hash(db: Connection, user_id: UUID, *, old_hash: str, new_hash: str) -> None:
+    """Keep the same password under newer hashing parameters."""
+    await db.execute("replace_password_hash", user_id=user_id, old_hash=old_hash, new_hash=new_hash)
+
+
+async def add_refresh_token(
+    db: Connection, *, token_id: UUID, family_id: UUID, user_id: UUID, secret_sha256: bytes, lifetime_seconds: float
+) -> None:
+    """Put a refresh token on record."""
+    await db.execute(
+        "add_refresh_token",
+        id=token_id,
+        family_id=family_id,
+        user_id=user_id,
+        secret_sha256=secret_sha256,
+        lifetime_seconds=lifetime_seconds,
+    )
+
+
+async def use_refresh_token(db: Connection, *, token_id: UUID, secret_sha256: bytes) -> tuple[UUID, UUID] | None:
+    """The token's user and family, once; None if it can't be used (again)."""
+    row = await db.fetch_row("use_refresh_token", id=token_id, secret_sha256=secret_sha256)
+    return (row["user_id"], row["family_id"]) if row else None
+
+
+async def revoke_family_of_token(db: Connection, *, token_id: UUID, secret_sha256: bytes) -> int:
+    """Revoke all tokens of one login; how many."""
+    row = await db.fetch_row("revoke_family_of_token", id=token_id, secret_sha256=secret_sha256)
+    return int(row["revoked"]) if row else 0
+
+
+async def login_delay(db: Connection, email_sha256: bytes) -> int:
+    """Seconds until the next login under this address may be tried; 0 is now."""
+    row = await db.fetch_row("login_delay", email_sha256=email_sha256)
+    return int(row["seconds"]) if row else 0
+
+
+async def record_login_failure(db: Connection, email_sha256: bytes) -> None:
+    """Count a failed login."""
+    await db.execute("record_login_failure", email_sha256=email_sha256)
+
+
+async def forget_login_failures(db: Connection, email_sha256: bytes) -> None:
+    """Start the count anew."""
+    await db.execute("forget_login_failures", email_sha256=email_sha256)

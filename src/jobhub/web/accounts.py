@@ -1,0 +1,76 @@
+"""Endpoints for logging in and out, and for managing accounts."""
+
+from uuid import UUID
+
+from litestar import Controller, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
+
+from jobhub.services import accounts
+from jobhub.services.accounts import TokenPair
+from jobhub.web.auth import administrators_only
+from jobhub.web.resources import Resources, UserRequest, act_of
+from jobhub.web.schemas import ChangeUserRequest, LoginRequest, MeView, NewUserRequest, RefreshRequest, UserView, user_view
+
+_PUBLIC = {"public": True}
+
+
+class AuthController(Controller):
+    path = "/auth"
+    tags = ("accounts",)
+
+    @post("/token", status_code=HTTP_200_OK, opt=_PUBLIC, security=[{}], summary="Log in")
+    async def log_in(self, data: JSONBody[LoginRequest], resources: NamedDependency[Resources]) -> TokenPair:
+        """Unknown users get the same answer after the same time as wrong passwords."""
+        return await accounts.log_in(resources.db, resources.passwords, resources.key, email=data.email, password=data.password)
+
+    @post("/refresh", status_code=HTTP_200_OK, opt=_PUBLIC, security=[{}], summary="Exchange a refresh token")
+    async def refresh(self, data: JSONBody[RefreshRequest], resources: NamedDependency[Resources]) -> TokenPair:
+        """Each refresh token works once; using one again revokes every token of its login."""
+        return await accounts.refresh(resources.db, resources.key, refresh_token=data.refresh_token)
+
+    @post("/logout", status_code=HTTP_204_NO_CONTENT, summary="Log out")
+    async def log_out(self, data: JSONBody[RefreshRequest], resources: NamedDependency[Resources]) -> None:
+        """Revokes the login's refresh tokens; its access token ends by itself within 15 minutes."""
+        await accounts.log_out(resources.db, refresh_token=data.refresh_token)
+
+    @get("/me", summary="Who you are")
+    async def me(self, request: UserRequest) -> MeView:
+        user = request.user
+        return MeView(id=user.id, email=user.email, role=user.role, limits={}, usage={})
+
+
+class UserController(Controller):
+    path = "/users"
+    tags = ("accounts",)
+    guards = (administrators_only,)
+
+    @get(summary="List accounts")
+    async def list_users(self, resources: NamedDependency[Resources]) -> list[UserView]:
+        """Oldest first."""
+        return [user_view(user) for user in await accounts.list_users(resources.db)]
+
+    @post(summary="Create an account")
+    async def create_user(self, request: UserRequest, data: JSONBody[NewUserRequest], resources: NamedDependency[Resources]) -> UserView:
+        """E-mail addresses are compared without case."""
+        user = await accounts.create_user(
+            resources.db, resources.passwords, email=data.email, password=data.password, role=data.role, act=act_of(request)
+        )
+        return user_view(user)
+
+    @patch("/{user_id:uuid}", summary="Change an account")
+    async def change_user(
+        self, request: UserRequest, user_id: FromPath[UUID], data: JSONBody[ChangeUserRequest], resources: NamedDependency[Resources]
+    ) -> UserView:
+        """Disabling refuses the user's tokens at once and cancels their pending jobs; running ones finish."""
+        user = await accounts.change_user(
+            resources.db,
+            resources.passwords,
+            user_id,
+            role=data.role,
+            password=data.password,
+            disabled=data.disabled,
+            act=act_of(request),
+        )
+        return user_view(user)

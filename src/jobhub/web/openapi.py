@@ -1,0 +1,58 @@
+"""The OpenAPI document and the page that shows it, with every asset served from here."""
+
+from typing import Any
+
+from litestar import Request, Response, Router, get
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme, Tag
+from litestar.static_files import create_static_files_router
+
+from jobhub import __version__
+
+_ASSETS = "/docs/assets"
+
+
+def openapi_config() -> OpenAPIConfig:
+    """The page is at /docs, the document at /openapi.json (see `openapi_json`)."""
+    return OpenAPIConfig(
+        title="jobhub",
+        version=__version__,
+        description="Submit background jobs, watch them, read their results.",
+        path="/docs",
+        components=Components(
+            security_schemes={
+                "bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT", description="From POST /auth/token")
+            }
+        ),
+        security=[{"bearer": []}],
+        tags=[
+            Tag("jobs", "Your own jobs"),
+            Tag("administration", "Everybody's jobs; role admin"),
+            Tag("accounts", "Logging in, and accounts"),
+            Tag("operations", "For monitoring"),
+        ],
+        openapi_router=Router("/docs", route_handlers=[], opt={"public": True}, include_in_schema=False),
+        render_plugins=[
+            SwaggerRenderPlugin(
+                path="/",
+                js_url=f"{_ASSETS}/swagger-ui-bundle.js",
+                css_url=f"{_ASSETS}/swagger-ui.css",
+                standalone_preset_js_url=f"{_ASSETS}/swagger-ui-standalone-preset.js",
+                favicon=f'<link rel="icon" type="image/png" href="{_ASSETS}/favicon-32x32.png">',
+            ),
+        ],
+    )
+
+
+@get("/openapi.json", opt={"public": True}, include_in_schema=False, sync_to_thread=False)
+def openapi_json(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
+    """The OpenAPI 3.1 document."""
+    return Response(request.app.openapi_schema.to_schema())
+
+
+def assets_router() -> Router:
+    """The files of the page at /docs, from the package that carries them."""
+    from swagger_ui_bundle import swagger_ui_path
+
+    return create_static_files_router(_ASSETS, [swagger_ui_path], opt={"public": True}, include_in_schema=False)

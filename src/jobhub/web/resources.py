@@ -1,0 +1,36 @@
+"""What the handlers of requests need, opened once per process and handed to them by name."""
+
+from typing import Any
+
+import msgspec
+from litestar import Request
+from litestar.datastructures import State
+
+from jobhub.domain.job_types import Registry
+from jobhub.domain.users import User
+from jobhub.services.passwords import Passwords
+from jobhub.store.database import Database
+from jobhub.store.jobs import Act
+
+
+class Resources(msgspec.Struct, frozen=True, kw_only=True):
+    """The database, the job types, and the keys."""
+
+    db: Database
+    registry: Registry
+    passwords: Passwords
+    key: bytes
+
+
+async def provide_resources(state: State) -> Resources:
+    """The resources the lifespan of the app has opened."""
+    resources: Resources = state.resources
+    return resources
+
+
+UserRequest = Request[User, Any, Any]
+
+
+def act_of(request: UserRequest, reason: str | None = None) -> Act:
+    """Who does something by this request, for the audit log."""
+    return Act(actor_id=request.user.id, reason=reason, request_id=request.scope["state"]["request_id"])

@@ -1,0 +1,1 @@
+"""Running jobs: the only layer that knows Procrastinate. No HTTP, no SQL."""

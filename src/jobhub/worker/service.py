@@ -1,0 +1,208 @@
+"""One worker process put together: lease, listener, dispatcher, and the loops every worker runs.
+
+There is no leader: promotion and rescue are safe to run anywhere at once (SKIP LOCKED), so each worker runs them.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+
+import msgspec
+import structlog
+import uuid_utils.compat
+
+from jobhub import __version__
+from jobhub.domain.errors import DatabaseUnavailable
+from jobhub.domain.job_types import Registry
+from jobhub.store import dispatch
+from jobhub.store.database import Database
+from jobhub.store.dispatch import WorkerRow
+from jobhub.store.notifications import listen
+from jobhub.worker.lease import Lease
+from jobhub.worker.manager import DispatchManager
+from jobhub.worker.procrastinate_app import DispatchWorker, NoConnector, create_worker
+from jobhub.worker.run_job import run_job
+from jobhub.worker.running import StopReason
+
+POOL_SIZE = 5  # claims, outcomes, progress and the loops take turns
+PROMOTE_SECONDS = 0.5
+RESCUE_SECONDS = 3.0
+RECONCILE_SECONDS = 3.0
+HOUSEKEEPING_SECONDS = 600.0
+PROMOTE_BATCH = 1000  # what the statements promote_jobs and rescue_jobs take at most
+QUEUE_CHANNEL = "procrastinate_queue_v1#"  # Procrastinate's, per queue; ours is the other one
+STOP_CHANNEL = "jobhub_stop"  # payload: the worker that should look which of its jobs to stop
+
+_log = structlog.get_logger("jobhub.worker")
+
+
+class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How one worker process runs. No `queues` means all queues of the job types it knows."""
+
+    dsn: str
+    concurrency: int
+    queues: tuple[str, ...] = ()
+    grace_seconds: float = 30.0
+
+
+async def run_worker(options: WorkerOptions, registry: Registry) -> int:
+    """Run until SIGTERM or SIGINT, then let jobs finish or release them. The exit status: 0, or 70 if it ended unasked.
+
+    A database that is away stops nothing, at the start or later.
+    """
+    stop = _stop_signals()
+    row = _worker_row(options, registry)
+    log = _log.bind(worker_id=str(row.worker_id))
+    async with Database.open(options.dsn, max_size=POOL_SIZE, application_name="jobhub worker") as db:
+        lease = Lease(options.dsn, row, on_lost=lambda: _stop_all(manager))
+        manager = DispatchManager(
+            NoConnector(),
+            db,
+            worker_id=row.worker_id,
+            queues=row.queues,
+            registry=registry,
+            concurrency=options.concurrency,
+            lease_is_held=lease.is_held,
+        )
+        worker = create_worker(
+            NoConnector(),
+            manager,
+            partial(run_job, registry=registry, db=db),
+            queues=row.queues,
+            concurrency=options.concurrency,
+            grace_seconds=options.grace_seconds,
+        )
+        if await _first(lease.start(), stop.wait()):
+            log.info("worker_started", queues=row.queues, concurrency=options.concurrency)
+            async with _background(options, db, worker, manager, row):
+                status = await _run_until_stopped(worker, lease, stop)
+                await manager.release_unstarted()
+        else:
+            status = 0
+        await lease.stop()
+        with suppress(DatabaseUnavailable):
+            await dispatch.remove_worker(db, row.worker_id)
+        log.info("worker_stopped", status=status)
+    return status
+
+
+async def _run_until_stopped(worker: DispatchWorker, lease: Lease, stop: asyncio.Event) -> int:
+    running = asyncio.create_task(worker.dispatch(), name="dispatcher")
+    await _first(running, stop.wait())
+    if not stop.is_set():
+        error = running.exception() if running.done() and not running.cancelled() else None
+        _log.error("dispatcher_ended", exc_info=error)
+        return 70
+    lease.announce_stop()
+    worker.end()
+    await running
+    return 0
+
+
+def _stop_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _first(one: Awaitable[object], other: Awaitable[object]) -> bool:
+    """Wait for whichever ends first; whether it was `one`. The other is cancelled only if it is not a task of somebody else."""
+    tasks = [asyncio.ensure_future(one), asyncio.ensure_future(other)]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    if tasks[1] is not other:
+        tasks[1].cancel()
+    if tasks[0] is not one and not tasks[0].done():
+        tasks[0].cancel()
+    return tasks[0].done()
+
+
+def _stop_all(manager: DispatchManager) -> None:
+    _log.error("lease_lost", jobs=len(manager.running))
+    for running in manager.running:
+        running.stop(StopReason.FENCED)
+
+
+def _worker_row(options: WorkerOptions, registry: Registry) -> WorkerRow:
+    return WorkerRow(
+        worker_id=uuid_utils.compat.uuid7(),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        version=__version__,
+        queues=sorted(options.queues or registry.queues),
+        concurrency=options.concurrency,
+        loop_lag_ms=0,
+        stopping=False,
+    )
+
+
+@asynccontextmanager
+async def _background(
+    options: WorkerOptions, db: Database, worker: DispatchWorker, manager: DispatchManager, row: WorkerRow
+) -> AsyncIterator[None]:
+    """Everything that runs beside the dispatcher, until the block ends."""
+    reconcile_now = asyncio.Event()
+
+    def on_notification(channel: str, payload: str) -> None:
+        if channel != STOP_CHANNEL:
+            worker.wake()
+        elif payload == str(row.worker_id):
+            reconcile_now.set()
+
+    def on_connected() -> None:
+        worker.wake()
+        reconcile_now.set()
+
+    channels = [*(QUEUE_CHANNEL + queue for queue in row.queues), STOP_CHANNEL]
+    work = [
+        listen(options.dsn, channels, on_notification=on_notification, on_connected=on_connected),
+        _every(PROMOTE_SECONDS, lambda: _in_batches(dispatch.promote_jobs, db)),
+        _every(RESCUE_SECONDS, lambda: _rescue(db)),
+        _every(RECONCILE_SECONDS, manager.reconcile, at_once=reconcile_now),
+        _every(HOUSEKEEPING_SECONDS, lambda: _keep_house(db)),
+    ]
+    tasks = [asyncio.create_task(coroutine) for coroutine in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def _every(seconds: float, act: Callable[[], Awaitable[object]], *, at_once: asyncio.Event | None = None) -> None:
+    """Do it for ever, with some jitter between; a failure is logged and the next turn tries again."""
+    at_once = at_once or asyncio.Event()
+    while True:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(at_once.wait(), seconds * random.uniform(0.8, 1.2))  # noqa: S311 - spreads the workers
+        at_once.clear()
+        try:
+            await act()
+        except DatabaseUnavailable as error:
+            _log.warning("loop_waits_for_database", loop=getattr(act, "__qualname__", ""), cause=repr(error.__cause__))
+        except Exception as error:
+            _log.error("loop_failed", loop=getattr(act, "__qualname__", ""), exc_info=error)
+
+
+async def _in_batches(act: Callable[[Database], Awaitable[int]], db: Database) -> None:
+    while await act(db) >= PROMOTE_BATCH:
+        pass
+
+
+async def _rescue(db: Database) -> None:
+    while rescued := await dispatch.rescue_jobs(db):
+        for row in rescued:
+            _log.warning("job_rescued", job_id=str(row.job_id), attempt=row.attempt, status=row.status)
+        if len(rescued) < PROMOTE_BATCH:
+            return
+
+
+async def _keep_house(db: Database) -> None:
+    await _in_batches(dispatch.remove_dead_workers, db)
+    await _in_batches(dispatch.remove_expired_tokens, db)
