@@ -226,12 +226,12 @@ FROM changed INNER JOIN target ON changed.id = target.id;
 -- Cancel at most 1,000 pending jobs of a disabled user. Call again until it returns 0.
 -- params:  owner_id; actor_id, reason, request_id for the audit log
 -- returns: one row: how many were cancelled
--- locks:   those job rows; the deliveries left behind do nothing
+-- locks:   those job rows, in the order of their ids as the claim does; the deliveries left behind do nothing
 -- index:   jobs_newest_of_owner_idx
 WITH target AS (
     SELECT jobs.id FROM jobs
     WHERE jobs.owner_id = :owner_id::uuid AND jobs.status = 'pending'
-    ORDER BY jobs.created_at DESC, jobs.id DESC
+    ORDER BY jobs.id
     LIMIT 1000
     FOR UPDATE
 ),

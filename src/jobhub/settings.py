@@ -23,7 +23,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     demo: bool = False
     concurrency: int = 20
     queues: tuple[str, ...] = ()
-    shutdown_grace_seconds: float = 30.0
+    shutdown_grace_seconds: float = 10.0
     log_level: str = "INFO"
 
 

@@ -61,13 +61,6 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def one(dsn: str, statement: str) -> Any:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        row = connection.execute(statement).fetchone()
-        assert row is not None
-        return row[0]
-
-
 def test_an_ordinary_user_runs_the_server_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
 
@@ -107,22 +100,23 @@ def test_search_permission_is_that_of_owner_group_or_others(opened: Path, bits: 
 
 
 @needs_root
-def test_data_below_a_closed_directory_moves_and_stays_moved(start: Callable[..., EmbeddedServer], closed: Path) -> None:
-    server = start(closed / ".data")
+def test_data_below_a_closed_directory_moves_and_stays_moved(start: Callable[..., EmbeddedServer], opened: Path) -> None:
+    opened.chmod(0o700)
+    server = start(opened / ".data")
     with psycopg.connect(server.dsn, autocommit=True) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
     assert server.directory.parent == STATE_DIR
     assert server.directory.name.startswith("data-")
-    assert mode(closed) == 0o700, "somebody else's permissions are not ours to change"
-    assert not list(closed.iterdir())
+    assert mode(opened) == 0o700, "somebody else's permissions are not ours to change"
+    assert not list(opened.iterdir())
     server.stop()
 
-    closed.parent.chmod(0o711)
-    closed.chmod(0o711)
-    again = start(closed / ".data")
+    opened.chmod(0o711)
+    again = start(opened / ".data")
 
     assert again.directory == server.directory
-    assert one(again.dsn, "SELECT answer FROM kept") == 42
+    with psycopg.connect(again.dsn) as connection:
+        assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
 
 
 @needs_root
@@ -190,16 +184,16 @@ def link_or_copy(source: str, target: str) -> None:
 
 @needs_root
 def test_programs_that_the_account_cannot_run_are_copied_with_their_libraries(
-    start: Callable[..., EmbeddedServer], closed_binaries: Binaries, closed: Path
+    start: Callable[..., EmbeddedServer], closed_binaries: Binaries, closed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     who = server_account({})
     copy = reachable_binaries(closed_binaries, who)
+    monkeypatch.delattr(account, "_copy_installation")  # from now on the copy has to be found
     root = copy.bin_dir.parents[2]
     try:
         assert root.parent == STATE_DIR
         assert root.name.startswith("bin-")
         assert mode(closed) == 0o700
-        assert reachable_binaries(closed_binaries, who) == copy, "the second one finds the copy of the first"
         server = start(closed / "data", closed_binaries)
         found = read_postmaster(server.directory / "pgdata")
         assert found is not None

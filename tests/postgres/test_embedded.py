@@ -460,6 +460,20 @@ def test_after_sigkill_of_the_postmaster_it_starts_again_on_the_same_data(start:
     assert "not properly shut down" in (server.directory / "postgres.log").read_text()
 
 
+def test_a_crashed_server_that_somebody_else_started_again_is_theirs(start: Callable[..., EmbeddedServer]) -> None:
+    first, second = start(), start()
+    os.kill(postmaster_pid(first), signal.SIGKILL)
+    wait_until(lambda: not second.is_alive())
+
+    second.ensure_running()
+    first.ensure_running()
+
+    assert (first.owned, second.owned) == (False, True)
+    first.stop()
+    assert second.is_alive()
+    assert first.is_alive()
+
+
 @needs_linux
 def test_a_zombie_is_not_adopted_and_does_not_block_the_start(
     start: Callable[..., EmbeddedServer], starter: Callable[..., Starter]

@@ -81,14 +81,36 @@ def test_a_zombie_does_not_run(impostor: subprocess.Popen[bytes], pgdata: Path, 
     assert not runs_on(impostor.pid, pgdata)
 
 
-def test_a_pid_file_of_another_program_is_removed(pgdata: Path) -> None:
-    path = write_pid_file(pgdata, os.getpid())
-    (pgdata / "socket.lock").write_text(f"{os.getpid()}\n{pgdata}\n")
+def test_lock_files_of_another_program_are_removed(pgdata: Path) -> None:
+    sleep = subprocess.Popen(["sleep", "60"], cwd=pgdata)
+    try:
+        pid_file = write_pid_file(pgdata, sleep.pid)
+        socket_lock = pgdata / "socket.lock"
+        socket_lock.write_text(f"{sleep.pid}\n{pgdata}\n")
 
-    assert find_running(pgdata) is None
-    remove_leftovers(pgdata, pgdata / "socket.lock")
-    assert not path.exists()
-    assert not (pgdata / "socket.lock").exists()
+        assert find_running(pgdata) is None
+        remove_leftovers(pgdata, socket_lock)
+        assert not pid_file.exists()
+        assert not socket_lock.exists()
+    finally:
+        sleep.kill()
+        sleep.wait()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the process table does not tell a process's directory")
+def test_where_the_directory_is_hidden_the_owner_decides(
+    impostor: subprocess.Popen[bytes], pgdata: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> bool:
+        raise PermissionError("as for root in a container without CAP_SYS_PTRACE")
+
+    monkeypatch.setattr(Path, "samefile", refuse)
+
+    assert runs_on(impostor.pid, pgdata)
+    assert runs_on(impostor.pid, Path("/")) is (os.geteuid() == 0)
+    impostor.kill()
+    os.waitid(os.P_PID, impostor.pid, os.WEXITED | os.WNOWAIT)
+    assert not runs_on(impostor.pid, pgdata)
 
 
 def test_a_pid_file_of_a_running_server_stays(impostor: subprocess.Popen[bytes], pgdata: Path) -> None:

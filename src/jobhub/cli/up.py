@@ -52,7 +52,7 @@ def run_up(settings: Settings, *, workers: int) -> int:
             state.publish(settings.data_dir, state.Running(pid=os.getpid(), url=url, dsn=dsn))
             migrate(dsn)
             supervisor = stack.enter_context(
-                Supervisor(_children(settings, dsn, key, workers), grace_seconds=settings.shutdown_grace_seconds + 5)
+                Supervisor(_children(settings, dsn, key, workers), grace_seconds=settings.shutdown_grace_seconds + 20)
             )
             _wait_until_ready(supervisor, url, dsn, workers)
             _announce(settings, url, dsn)

@@ -8,7 +8,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import asyncpg
 import msgspec
@@ -104,7 +104,7 @@ class Database:
                 if not tries_left:
                     raise DatabaseUnavailable from error
             except AWAY as error:
-                raise DatabaseUnavailable from error
+                raise_unavailable(error)
         raise AssertionError("unreachable")
 
     @asynccontextmanager
@@ -119,8 +119,10 @@ class Database:
         try:
             async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
                 yield Session(connection)
-        except AWAY as error:
+        except _LOST_RACE as error:
             raise DatabaseUnavailable from error
+        except AWAY as error:
+            raise_unavailable(error)
 
 
 class Session:
@@ -159,6 +161,13 @@ def bind(name: str, parameters: dict[str, Any]) -> tuple[Statement, list[Any]]:
     if len(parameters) != len(statement.parameters):
         raise KeyError(f"{name} takes {statement.parameters}, not {tuple(parameters)}")
     return statement, [parameters[parameter] for parameter in statement.parameters]
+
+
+def raise_unavailable(error: Exception) -> NoReturn:
+    """Raise DatabaseUnavailable, unless it is a value asyncpg could not encode: that is an InterfaceError too, and no outage."""
+    if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
+        raise error
+    raise DatabaseUnavailable from error
 
 
 def server_settings(application_name: str) -> dict[str, str]:

@@ -47,7 +47,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     dsn: str
     concurrency: int
     queues: tuple[str, ...] = ()
-    grace_seconds: float = 30.0
+    grace_seconds: float = 10.0
 
 
 async def run_worker(options: WorkerOptions, registry: Registry) -> int:
