@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export PYTHONDONTWRITEBYTECODE ?=
 
-.PHONY: help install install-dev run test check fmt lock clean
+.PHONY: help install install-dev run test bench check fmt lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,11 +29,14 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
 	$(INSTALL) --require-hashes -r requirements/dev.txt
 	@touch $@
 
-run: install ## start everything on port $JOBHUB_PORT (8000), data in .jobhub/; Ctrl-C ends it
-	@exec $(BIN)/jobhub up
+run: install ## start everything on port JOBHUB_PORT (8000), data in .jobhub/, settings from .env; Ctrl-C ends it
+	@if [ -f .env ]; then set -a; . ./.env; set +a; fi; exec $(BIN)/jobhub up
 
 test: install-dev ## run every test on servers of their own; ARGS="-k cancel" chooses
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+bench: install ## measure what the documents claim about speed (bench/README.md)
+	$(BIN)/python bench/worker_start.py
 
 check: install-dev ## format, lint, types, layers, SQL
 	$(BIN)/ruff format --check .

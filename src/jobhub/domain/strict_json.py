@@ -27,11 +27,14 @@ class _Fault(msgspec.Struct, frozen=True):
     detail: str
 
 
-def parse_json(body: bytes) -> Any:
-    """The value of a JSON text.
+def parse_json(body: bytes) -> tuple[Any, list[FieldError]]:
+    """The value of a JSON text, and what in it can't be kept exactly.
+
+    Each such part is an error, and in the value something that fits no type stands in its place: whoever checks the shape
+    next adds the errors of the rest (`domain.validation.with_faults`), so that a client learns of all at once.
 
     Raises:
-        InvalidInput: not UTF-8, not JSON (then without pointers), or JSON that can't be kept exactly (then with one each).
+        InvalidInput: not UTF-8, or not JSON.
     """
     try:
         text = body.decode("utf-8")
@@ -45,9 +48,9 @@ def parse_json(body: bytes) -> Any:
         raise InvalidInput(message="The body is nested too deeply.", code="too_deep") from None
     except ValueError as error:
         raise _not_json(str(error)) from error
-    if errors := list(_faults(tree)):
-        raise InvalidInput(errors[:MAX_ERRORS])
-    return tree
+    root = [tree]
+    faults = list(_faults(root))
+    return root[0], faults
 
 
 def _not_json(why: str) -> InvalidInput:
@@ -79,8 +82,8 @@ def _pairs(pairs: list[tuple[str, Any]]) -> Any:
     value = dict(pairs)
     if len(value) == len(pairs):
         return value
-    keys = [key for key, _ in pairs]
-    repeated = next(key for key in keys if keys.count(key) > 1)
+    seen: set[str] = set()
+    repeated = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
     return _Fault(f"the key {repeated[:50]!r} stands there more than once")
 
 
@@ -104,20 +107,20 @@ def _constant(literal: str) -> NoReturn:
 _DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_int=_integer, parse_float=_number, parse_constant=_constant)
 
 
-def _faults(tree: Any) -> Iterator[FieldError]:
-    stack: list[tuple[str, Any]] = [("", tree)]
+def _faults(root: list[Any]) -> Iterator[FieldError]:
+    """The faults below the only member of `root`, each also put into the tree, in the place of what it is about."""
+    stack: list[tuple[str, Any, Any]] = [("", root, 0)]
     while stack:
-        pointer, value = stack.pop()
-        if isinstance(value, str):
-            if _UNSTORABLE.search(value):
-                yield FieldError(pointer, "U+0000 and lone surrogates can't be stored")
-        elif isinstance(value, dict):
-            for key in value:
-                if len(key) > MAX_KEY_LENGTH or _UNSTORABLE.search(key):
-                    yield FieldError(pointer, f"a key is longer than {MAX_KEY_LENGTH} characters, or holds U+0000 or a lone surrogate")
-            stack.extend((child_pointer(pointer, key), child) for key, child in value.items())
+        pointer, parent, place = stack.pop()
+        value = parent[place]
+        if isinstance(value, str) and _UNSTORABLE.search(value):
+            value = parent[place] = _Fault("U+0000 and lone surrogates can't be stored")
+        elif isinstance(value, dict) and any(len(key) > MAX_KEY_LENGTH or _UNSTORABLE.search(key) for key in value):
+            value = parent[place] = _Fault(f"a key is longer than {MAX_KEY_LENGTH} characters, or holds U+0000 or a lone surrogate")
+        if isinstance(value, dict):
+            stack.extend((child_pointer(pointer, key), value, key) for key in value)
         elif isinstance(value, list):
-            stack.extend((f"{pointer}/{index}", child) for index, child in enumerate(value))
+            stack.extend((f"{pointer}/{index}", value, index) for index in range(len(value)))
         elif isinstance(value, _Fault):
             yield FieldError(pointer, value.detail)
 

@@ -13,7 +13,7 @@ import msgspec
 from jobhub.domain.errors import FieldError, InvalidInput, PayloadTooLarge
 from jobhub.domain.job_types import Registry
 from jobhub.domain.strict_json import MAX_ERRORS, measure, parse_json
-from jobhub.domain.validation import convert, convert_fields, without_nulls
+from jobhub.domain.validation import convert, convert_fields, with_faults, without_nulls
 
 MAX_BODY_BYTES = 256 * 1024
 MAX_PARAMETERS_BYTES = 128 * 1024
@@ -22,7 +22,8 @@ MAX_NODES = 10_000
 MAX_AHEAD = timedelta(days=366)  # a year, in the longest reading
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_CONTROL_BUT_BREAKS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_CONTROL_BUT_BREAKS = re.compile(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_OUT_OF_RANGE = "is outside the years 1 to 9999 in UTC"
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
@@ -49,7 +50,7 @@ def read_submission(body: bytes, registry: Registry, *, now: datetime) -> Submis
         InvalidInput: with everything that is wrong, of whatever kind.
         PayloadTooLarge: the parameters alone are over their limit.
     """
-    tree = parse_json(body)
+    tree, faults = parse_json(body)
     if len(body) > MAX_PARAMETERS_BYTES and isinstance(tree, dict):
         _check_parameters_size(body)
     tree = without_nulls(tree, Submission)
@@ -60,7 +61,7 @@ def read_submission(body: bytes, registry: Registry, *, now: datetime) -> Submis
     errors += _type_errors(fields, registry)
     if isinstance(tree, dict) and (problem := time_text_error(tree.get("scheduled_for"))):
         errors = [error for error in errors if error.pointer != "/scheduled_for"] + [FieldError("/scheduled_for", problem)]
-    if errors:
+    if errors := with_faults(faults, errors):
         raise InvalidInput(errors[:MAX_ERRORS])
     return Submission(**fields)
 
@@ -79,7 +80,7 @@ def _rule_errors(fields: dict[str, Any], now: datetime) -> Iterator[FieldError]:
     if title and _CONTROL.search(title):
         yield FieldError("/title", "must not hold control characters")
     if description and _CONTROL_BUT_BREAKS.search(description):
-        yield FieldError("/description", "must not hold control characters other than tabs and line breaks")
+        yield FieldError("/description", "must not hold control characters other than line breaks")
     if len(set(tags)) < len(tags):
         yield FieldError("/tags", "must not repeat a tag")
     yield from (FieldError(f"/tags/{index}", "must not hold control characters") for index, tag in enumerate(tags) if _CONTROL.search(tag))
@@ -94,7 +95,7 @@ def _time_error(scheduled_for: datetime, now: datetime) -> str | None:
     try:
         return "must be at most a year ahead" if scheduled_for.astimezone(UTC) > now + MAX_AHEAD else None
     except OverflowError:
-        return "is outside the years 1 to 9999 in UTC"
+        return _OUT_OF_RANGE
 
 
 def _type_errors(fields: dict[str, Any], registry: Registry) -> list[FieldError]:
@@ -115,6 +116,14 @@ def _type_errors(fields: dict[str, Any], registry: Registry) -> list[FieldError]
 
 def time_text_error(text: Any) -> str | None:
     """Why a text is not a time as the contract wants it; msgspec alone would also take a space for the T."""
-    if isinstance(text, str) and not RFC3339.fullmatch(text):
+    if not isinstance(text, str):
+        return None
+    if not RFC3339.fullmatch(text):
         return "must be an RFC 3339 time with T and an offset, like 2026-11-23T10:00:00Z"
+    try:
+        datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except OverflowError:
+        return _OUT_OF_RANGE
+    except ValueError:  # a 30th of February: the conversion says so
+        return None
     return None

@@ -6,6 +6,7 @@ Types are taken literally (`"5"` is not 5). Not here: parsing the text (`domain.
 import re
 import types
 import typing
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar, Union
 
 import msgspec
@@ -45,6 +46,12 @@ def convert_fields(value: Any, into: type[msgspec.Struct]) -> tuple[dict[str, An
         except msgspec.ValidationError:
             continue
     return good, errors
+
+
+def with_faults(faults: Sequence[FieldError], errors: Iterable[FieldError]) -> list[FieldError]:
+    """What `parse_json` found and what the checks after it found, without their words about the places that were faulty already."""
+    faulty = {fault.pointer for fault in faults}
+    return [*faults, *(error for error in errors if error.pointer not in faulty)]
 
 
 def without_nulls(value: Any, into: type[msgspec.Struct]) -> Any:

@@ -6,6 +6,8 @@ import hashlib
 import re
 import secrets
 import time
+from collections.abc import Iterator, Mapping
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -14,14 +16,14 @@ import uuid_utils.compat
 from jobhub.domain.errors import EmailTaken, FieldError, InvalidInput, LastAdministrator, NotFound, TooManyAttempts, Unauthenticated
 from jobhub.domain.users import Role, User
 from jobhub.services import tokens
-from jobhub.services.passwords import Passwords, check_password
+from jobhub.services.passwords import Passwords, password_problem
 from jobhub.store import jobs as jobs_store
 from jobhub.store import users as store
 from jobhub.store.database import Connection, Database
 from jobhub.store.jobs import Act
 
 REFRESH_LIFETIME_SECONDS = 30 * 86400.0  # a month without coming by, and one logs in again
-_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+")
+_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f-\x9f]+@[^@\s\x00-\x1f\x7f-\x9f]+")
 MAX_EMAIL_LENGTH = 254  # RFC 5321's limit for a path, less its angle brackets
 
 
@@ -119,6 +121,15 @@ async def authenticate(db: Database, key: bytes, access_token: str) -> User:
     return user
 
 
+def account_errors(fields: Mapping[str, Any]) -> Iterator[FieldError]:
+    """What is wrong with those of `email` and `password` that are given."""
+    email, password = fields.get("email"), fields.get("password")
+    if email is not None and (len(email.strip()) > MAX_EMAIL_LENGTH or not _EMAIL.fullmatch(email.strip())):
+        yield FieldError("/email", f"must be an e-mail address of at most {MAX_EMAIL_LENGTH} characters")
+    if password is not None and (problem := password_problem(password)):
+        yield FieldError("/password", problem)
+
+
 async def create_user(db: Database, passwords: Passwords, *, email: str, password: str, role: Role, act: Act) -> User:
     """A new account.
 
@@ -127,9 +138,8 @@ async def create_user(db: Database, passwords: Passwords, *, email: str, passwor
         EmailTaken: there is one with this address, in whatever case.
     """
     email = email.strip()
-    if len(email) > MAX_EMAIL_LENGTH or not _EMAIL.fullmatch(email):
-        raise InvalidInput([FieldError("/email", f"must be an e-mail address of at most {MAX_EMAIL_LENGTH} characters")])
-    check_password(password)
+    if errors := list(account_errors({"email": email, "password": password})):
+        raise InvalidInput(errors)
     user = await store.create_user(
         db, user_id=uuid_utils.compat.uuid7(), email=email, password_hash=await passwords.hash(password), role=role, act=act
     )
@@ -148,8 +158,8 @@ async def change_user(
         NotFound: no such user.
         LastAdministrator: nobody would be left to administer.
     """
-    if password is not None:
-        check_password(password)
+    if errors := list(account_errors({"password": password})):
+        raise InvalidInput(errors)
     password_hash = await passwords.hash(password) if password is not None else None
     async with db.transaction() as session:
         if role is Role.USER or disabled:

@@ -10,8 +10,6 @@ from functools import partial
 
 import argon2
 
-from jobhub.domain.errors import FieldError, InvalidInput
-
 MIN_BYTES, MAX_BYTES = 12, 1024
 AT_ONCE = 2
 
@@ -49,7 +47,6 @@ class Passwords:
         return self._hasher.check_needs_rehash(password_hash)
 
 
-def check_password(password: str) -> None:
-    """Refuse a password that is too short or too long. Raises InvalidInput."""
-    if not MIN_BYTES <= len(password.encode()) <= MAX_BYTES:
-        raise InvalidInput([FieldError("/password", f"must have {MIN_BYTES} to {MAX_BYTES} bytes")])
+def password_problem(password: str) -> str | None:
+    """Why a password can't be taken, or None."""
+    return None if MIN_BYTES <= len(password.encode()) <= MAX_BYTES else f"must have {MIN_BYTES} to {MAX_BYTES} bytes"

@@ -1,8 +1,9 @@
 """Endpoints for logging in and out, and for managing accounts."""
 
+from typing import Any
 from uuid import UUID
 
-from litestar import Controller, get, patch, post
+from litestar import Controller, Request, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
@@ -10,6 +11,7 @@ from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 from jobhub.services import accounts
 from jobhub.services.accounts import TokenPair
 from jobhub.web.auth import administrators_only
+from jobhub.web.requests import read_json
 from jobhub.web.resources import Resources, UserRequest, act_of
 from jobhub.web.schemas import ChangeUserRequest, LoginRequest, MeView, NewUserRequest, RefreshRequest, UserView, user_view
 
@@ -41,6 +43,16 @@ class AuthController(Controller):
         return MeView(id=user.id, email=user.email, role=user.role, limits={}, usage={})
 
 
+def _read_new_user(_request: Request[Any, Any, Any], body: bytes) -> NewUserRequest:
+    request: NewUserRequest = read_json(body, NewUserRequest, rules=accounts.account_errors)
+    return request
+
+
+def _read_user_changes(_request: Request[Any, Any, Any], body: bytes) -> ChangeUserRequest:
+    request: ChangeUserRequest = read_json(body, ChangeUserRequest, rules=accounts.account_errors)
+    return request
+
+
 class UserController(Controller):
     path = "/users"
     tags = ("accounts",)
@@ -51,7 +63,7 @@ class UserController(Controller):
         """Oldest first."""
         return [user_view(user) for user in await accounts.list_users(resources.db)]
 
-    @post(summary="Create an account")
+    @post(summary="Create an account", opt={"read_body": _read_new_user})
     async def create_user(self, request: UserRequest, data: JSONBody[NewUserRequest], resources: NamedDependency[Resources]) -> UserView:
         """E-mail addresses are compared without case."""
         user = await accounts.create_user(
@@ -59,7 +71,7 @@ class UserController(Controller):
         )
         return user_view(user)
 
-    @patch("/{user_id:uuid}", summary="Change an account")
+    @patch("/{user_id:uuid}", summary="Change an account", opt={"read_body": _read_user_changes})
     async def change_user(
         self, request: UserRequest, user_id: FromPath[UUID], data: JSONBody[ChangeUserRequest], resources: NamedDependency[Resources]
     ) -> UserView:

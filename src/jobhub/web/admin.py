@@ -29,7 +29,7 @@ class AdminController(Controller):
     async def list_all(
         self,
         resources: NamedDependency[Resources],
-        page: Annotated[int | None, QueryParameter(ge=1, le=10_000)] = None,
+        page: Annotated[int | None, QueryParameter(ge=1)] = None,
         per_page: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
         status: FromQuery[list[JobStatus] | None] = None,
         job_type: FromQuery[list[str] | None] = None,

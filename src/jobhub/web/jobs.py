@@ -49,7 +49,7 @@ class JobController(Controller):
         self,
         request: UserRequest,
         resources: NamedDependency[Resources],
-        page: Annotated[int | None, QueryParameter(ge=1, le=10_000)] = None,
+        page: Annotated[int | None, QueryParameter(ge=1)] = None,
         per_page: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
         status: FromQuery[list[JobStatus] | None] = None,
         job_type: FromQuery[list[str] | None] = None,

@@ -5,6 +5,7 @@ Not here: which fields there are (`web.schemas`) and what an error looks like (`
 """
 
 import re
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,9 +19,11 @@ from litestar.params import QueryParameter
 from litestar.typing import FieldDefinition
 
 from jobhub.domain.errors import FieldError, InvalidInput, NotFound, UnsupportedMediaType
-from jobhub.domain.strict_json import parse_json
+from jobhub.domain.strict_json import MAX_ERRORS, parse_json
 from jobhub.domain.submission import time_text_error
-from jobhub.domain.validation import convert, without_nulls
+from jobhub.domain.validation import convert_fields, with_faults, without_nulls
+
+Rules = Callable[[dict[str, Any]], Iterable[FieldError]]
 
 _JSON = re.compile(r'application/json\s*(;\s*charset="?utf-8"?\s*)?', re.IGNORECASE)
 _INTEGER = re.compile(r"-?(0|[1-9]\d*)", re.ASCII)
@@ -57,12 +60,19 @@ def check_media_type(request: Request[Any, Any, Any]) -> None:
         raise UnsupportedMediaType(f"{media_type}; content-encoding {encoding[:50]}")
 
 
-def read_json(body: bytes, into: Any) -> Any:
-    """A body as a Struct. `into` may be `Struct | None`. Raises InvalidInput with every field that is wrong."""
+def read_json(body: bytes, into: Any, *, rules: Rules = lambda _fields: ()) -> Any:
+    """A body as a Struct. `into` may be `Struct | None`. Raises InvalidInput with every field that is wrong.
+
+    `rules` finds what a type can't say in those fields that have the right type.
+    """
     struct = next(
         member for member in (into, *getattr(into, "__args__", ())) if isinstance(member, type) and issubclass(member, msgspec.Struct)
     )
-    return convert(without_nulls(parse_json(body), struct), struct)
+    tree, faults = parse_json(body)
+    fields, errors = convert_fields(without_nulls(tree, struct), struct)
+    if errors := with_faults(faults, [*errors, *rules(fields)]):
+        raise InvalidInput(errors[:MAX_ERRORS])
+    return struct(**fields)
 
 
 def check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -81,7 +91,7 @@ def check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
         elif problem := _value_problem(known[name], values):
             errors.append(FieldError(f"?{name}", problem))
     if errors:
-        raise InvalidInput(sorted(set(errors), key=lambda error: error.pointer))
+        raise InvalidInput(sorted(set(errors), key=lambda error: error.pointer)[:MAX_ERRORS])
 
 
 def check_path(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
