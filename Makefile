@@ -35,8 +35,13 @@ run: install ## start everything on port JOBHUB_PORT (8000), data in .jobhub/, s
 test: install-dev ## run every test on servers of their own; ARGS="-k cancel" chooses
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
-bench: install ## measure what the documents claim about speed (bench/README.md)
-	$(BIN)/python bench/worker_start.py
+$(VENV)/.bench: requirements/bench.txt $(VENV)/.runtime
+	$(INSTALL) --require-hashes -r requirements/bench.txt
+	@touch $@
+
+bench: $(VENV)/.bench ## measure what the documents claim about speed (bench/README.md)
+	$(BIN)/python -m bench.worker_start
+	$(BIN)/python -m bench.drain
 
 check: install-dev ## format, lint, types, layers, SQL
 	$(BIN)/ruff format --check .
@@ -52,6 +57,7 @@ fmt: install-dev ## format and fix what can be fixed
 lock: install-dev ## resolve the requirements anew (needs uv)
 	uv pip compile pyproject.toml --extra embedded --extra dev $(LOCK) -o requirements/dev.txt
 	uv pip compile pyproject.toml --extra embedded --extra build $(LOCK) -c requirements/dev.txt -o requirements/runtime.txt
+	uv pip compile pyproject.toml --extra embedded --extra build --extra bench $(LOCK) -c requirements/dev.txt -o requirements/bench.txt
 
 LOCK := --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links --quiet
 

@@ -1,6 +1,6 @@
 """How long a worker takes from being started to its first claim, and `jobhub up` from being started to `ready`.
 
-    .venv/bin/python bench/worker_start.py [RUNS]
+    .venv/bin/python -m bench.worker_start [RUNS]
 
 Starts `jobhub up` on a data directory of its own and, once it is ready, extra workers beside it; the figure of a worker is the start of
 its first attempt less the start of the process, both by clocks of this machine.

@@ -2,13 +2,28 @@
 -- Each block is one statement; sql/README.md explains the headers.
 
 -- name: submit_job
--- Record a new job together with its delivery; one for later gets its delivery when its time comes (promote_jobs).
--- params:  all of the new row; scheduled_for null or in the past means now
--- returns: the job
--- locks:   the new rows only
--- test:    tests/store/test_jobs.py
-WITH delivery AS (
+-- Record a new job together with its delivery and its idempotency key, if it has one; a job for later gets its delivery when its time
+-- comes (promote_jobs).
+-- params:  all of the new row; scheduled_for null or in the past means now; key and body_sha256, both null without a key
+-- returns: the job, or no row if the key was used within the last 24 h (find_idempotency_key)
+-- locks:   the new rows; a second submit with the same key waits here until the first one has committed or failed
+-- index:   idempotency_keys_pkey
+-- test:    tests/web/test_idempotency.py
+WITH remembered AS (
+    INSERT INTO idempotency_keys (owner_id, key, body_sha256, job_id, expires_at)
+    SELECT :owner_id::uuid, :key::text, :body_sha256::bytea, :id::uuid, now() + interval '24 h'
+    WHERE :key::text IS NOT NULL
+    ON CONFLICT (owner_id, key) DO UPDATE
+    SET body_sha256 = excluded.body_sha256, job_id = excluded.job_id, created_at = now(), expires_at = excluded.expires_at
+    WHERE idempotency_keys.expires_at <= now()
+    RETURNING idempotency_keys.job_id
+),
+accepted AS (
+    SELECT WHERE :key::text IS NULL OR EXISTS (SELECT FROM remembered)
+),
+delivery AS (
     SELECT deliver_job(:id::uuid, :queue::text, :priority::integer) AS id
+    FROM accepted
     WHERE coalesce(:scheduled_for::timestamptz, '-infinity') <= now()
 )
 INSERT INTO jobs (
@@ -21,7 +36,36 @@ SELECT
     greatest(now(), :scheduled_for::timestamptz),
     CASE WHEN :scheduled_for::timestamptz > now() THEN :scheduled_for::timestamptz END,
     (SELECT delivery.id FROM delivery)
+FROM accepted
 RETURNING jobs.*;
+
+-- name: find_idempotency_key
+-- What a key stands for.
+-- params:  owner_id, key
+-- returns: job_id and body_sha256, or no row if the key was not used within the last 24 h
+-- index:   idempotency_keys_pkey
+SELECT job_id, body_sha256
+FROM idempotency_keys
+WHERE owner_id = :owner_id::uuid AND key = :key::text AND expires_at > now();
+
+-- name: remove_expired_idempotency_keys
+-- Forget at most 1,000 keys that are older than a day.
+-- returns: one row: how many
+-- index:   idempotency_keys_expired_idx
+WITH expired AS (
+    SELECT idempotency_keys.owner_id, idempotency_keys.key FROM idempotency_keys
+    WHERE idempotency_keys.expires_at < now()
+    ORDER BY idempotency_keys.expires_at
+    LIMIT 1000
+    FOR UPDATE SKIP LOCKED
+),
+removed AS (
+    DELETE FROM idempotency_keys
+    USING expired
+    WHERE idempotency_keys.owner_id = expired.owner_id AND idempotency_keys.key = expired.key
+    RETURNING idempotency_keys.key
+)
+SELECT count(*) AS removed FROM removed;
 
 -- name: get_job
 -- One job.
@@ -84,7 +128,10 @@ WHERE jobs.id = ANY(:job_ids::uuid []) AND jobs.status = 'pending';
 -- returns: the job, or no row if nothing changed: unknown, not the owner's, finished, or asked before
 -- locks:   the job row. The delivery is only taken if nobody holds it: the claim locks delivery first and job second, and
 --          waiting for it here would be a deadlock. The delivery it leaves behind does nothing.
+--          After waiting for a claim, `target` is the new row while the UPDATE first meets the old one, and PostgreSQL holds
+--          that first draft against the CHECKs too: so what it sets follows from `jobs` alone
 -- index:   jobs_pkey
+-- test:    tests/store/test_races.py
 WITH target AS (
     SELECT jobs.id, jobs.status, jobs.delivery_id
     FROM jobs
@@ -104,8 +151,8 @@ withdrawn AS (
 changed AS (
     UPDATE jobs
     SET
-        status = CASE target.status WHEN 'pending' THEN 'cancelled' ELSE jobs.status END,
-        completed_at = CASE target.status WHEN 'pending' THEN now() END,
+        status = CASE jobs.status WHEN 'pending' THEN 'cancelled' ELSE jobs.status END,
+        completed_at = CASE jobs.status WHEN 'pending' THEN now() END,
         cancel_requested_at = now(),
         deliver_at = NULL,
         delivery_id = NULL,

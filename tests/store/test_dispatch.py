@@ -225,6 +225,17 @@ async def test_outcomes_of_one_batch_are_judged_each_for_itself(db, sql, alice):
     assert job_row(sql, gone).status == "running"
 
 
+@pytest.mark.parametrize("result", [[1, 2], [], [[1], [2, 3]], [None], {"a": [1]}, {}, "text", "", 0, 1.5, True, False, None])
+async def test_a_result_of_any_json_type_is_kept_as_it_is(db, sql, alice, result):
+    job_id = make_job(sql, alice, status="running")
+
+    await dispatch.finish_jobs(db, [outcome(job_id, result=result)])
+
+    job = await store.get_job(db, job_id, owner_id=None)
+    assert job.result == result
+    assert type(job.result) is type(result)
+
+
 async def test_a_failure_with_attempts_left_waits_for_its_backoff_and_keeps_its_error(db, sql, alice):
     job_id = make_job(sql, alice, status="running", max_attempts=3)
 

@@ -5,6 +5,8 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import structlog
+
 from jobhub.cli.state import database_url, secret_key
 from jobhub.domain.errors import NotFound
 from jobhub.domain.users import Role, User
@@ -47,7 +49,12 @@ def run_worker_process(settings: Settings) -> int:
         os._exit(status)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run())
+        try:
+            runner.run(run())
+        except (SystemExit, KeyboardInterrupt) as error:
+            # From a task some handler started: asyncio lets these through, and the status may be 0, as if we had been told to stop.
+            structlog.get_logger("jobhub.worker").error("event_loop_ended", exc_info=error)
+            os._exit(70)
     return 70
 
 

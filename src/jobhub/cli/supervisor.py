@@ -48,7 +48,7 @@ class Child:
         if self.process is not None and (status := self.process.poll()) is not None:
             self.process = None
             self._deaths = 1 if time.monotonic() - self._started_at > STARTED_WELL_SECONDS else self._deaths + 1
-            pause = min(MAX_PAUSE_SECONDS, 0.25 * 2 ** (self._deaths - 1))
+            pause = min(MAX_PAUSE_SECONDS, 0.25 * 2 ** min(self._deaths - 1, 10))
             self._start_again_at = time.monotonic() + pause
             _log.error("child_died", child=self.name, status=status, restart_in_seconds=pause)
         if self.process is None and time.monotonic() >= self._start_again_at:
@@ -63,8 +63,12 @@ class Supervisor:
         self._grace_seconds = grace_seconds
 
     def __enter__(self) -> Self:
-        for child in self._children:
-            child.start()
+        try:
+            for child in self._children:
+                child.start()
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     def tend(self) -> None:

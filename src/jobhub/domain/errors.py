@@ -8,6 +8,7 @@
         ├── InvalidInput             one or more fields are wrong; all of them are listed
         ├── PayloadTooLarge
         ├── UnsupportedMediaType
+        ├── KeyReused                    one Idempotency-Key, two different requests
         ├── Unauthenticated
         ├── TooManyAttempts          come back after `retry_after_seconds`
         ├── NotPermitted             the role does not allow it
@@ -118,6 +119,13 @@ class UnsupportedMediaType(Refusal):
 
     def __init__(self, found: str) -> None:
         super().__init__(f"The body must be sent as 'application/json' in UTF-8 without a content encoding, not as {found!r}.")
+
+
+class KeyReused(Refusal):
+    code = "idempotency_key_reused"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"The Idempotency-Key {key[:50]!r} was used for a request with another body: use a new key for a new request.")
 
 
 class Unauthenticated(Refusal):

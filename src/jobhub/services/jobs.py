@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 import uuid_utils.compat
 
-from jobhub.domain.errors import AdminOnlyJobType, FieldError, IllegalTransition, InvalidInput, NotFound
+from jobhub.domain.errors import AdminOnlyJobType, DatabaseUnavailable, FieldError, IllegalTransition, InvalidInput, KeyReused, NotFound
 from jobhub.domain.job_types import Audience, Registry
 from jobhub.domain.jobs import Attempt, Job, JobStatus, Verb
 from jobhub.domain.lifecycle import is_allowed
@@ -15,7 +15,7 @@ from jobhub.domain.submission import Submission
 from jobhub.domain.users import User
 from jobhub.store import jobs as store
 from jobhub.store.database import Database
-from jobhub.store.jobs import Act, QueuePlace
+from jobhub.store.jobs import Act, IdempotencyKey, QueuePlace
 
 # Between a refused transition and the look at why, the job may have moved on to where the transition is allowed.
 _TRIES = 5
@@ -28,12 +28,21 @@ class PlacedJob(msgspec.Struct, frozen=True):
     place: QueuePlace | None
 
 
-async def submit(db: Database, registry: Registry, *, owner: User, submission: Submission) -> PlacedJob:
+class Submitted(msgspec.Struct, frozen=True):
+    """The answer to a submit: the new job, or, if its key was used before, the job that key stands for, as it is now."""
+
+    placed: PlacedJob
+    is_replay: bool
+
+
+async def submit(db: Database, registry: Registry, *, owner: User, submission: Submission, key: IdempotencyKey | None = None) -> Submitted:
     """Store a job so that a worker will run it. When this returns, it is committed.
 
     Raises:
         AdminOnlyJobType: the owner is no administrator and the type is for them.
         InvalidInput: the type is not known (any more).
+        KeyReused: the key stands for a request with another body.
+        NotFound: the job the key stands for was cleaned up.
     """
     job_type = registry.get(submission.job_type)
     if job_type is None:
@@ -47,7 +56,16 @@ async def submit(db: Database, registry: Registry, *, owner: User, submission: S
         max_attempts=job_type.retry.max_attempts,
         **msgspec.structs.asdict(submission),
     )
-    return await placed(db, await store.submit_job(db, new_job))
+    for _ in range(_TRIES):
+        if job := await store.submit_job(db, new_job, key):
+            return Submitted(await placed(db, job), is_replay=False)
+        assert key is not None  # without one a submit is never refused
+        if found := await store.find_idempotency_key(db, owner.id, key.key):
+            job_id, body_sha256 = found
+            if body_sha256 != key.body_sha256:
+                raise KeyReused(key.key)
+            return Submitted(await get(db, job_id, by=owner), is_replay=True)
+    raise DatabaseUnavailable  # the key expired between the two looks, again and again: a clock that runs wild
 
 
 async def get(db: Database, job_id: UUID, *, by: User) -> PlacedJob:

@@ -64,6 +64,7 @@ class Database:
             timeout=CONNECT_TIMEOUT_SECONDS,
             command_timeout=COMMAND_TIMEOUT_SECONDS,
             init=prepare_connection,
+            reset=_nothing_to_reset,
             server_settings=server_settings(application_name),
         )
         await pool
@@ -118,7 +119,10 @@ class Database:
         """One connection for several statements, each a transaction of its own."""
         try:
             async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
-                yield Session(connection)
+                try:
+                    yield Session(connection)
+                finally:
+                    await connection.reset()
         except _LOST_RACE as error:
             raise DatabaseUnavailable from error
         except AWAY as error:
@@ -179,6 +183,10 @@ def server_settings(application_name: str) -> dict[str, str]:
         "tcp_user_timeout": "10000",
         "idle_in_transaction_session_timeout": "30000",
     }
+
+
+async def _nothing_to_reset(_connection: asyncpg.Connection) -> None:
+    """One statement leaves nothing behind on its connection, and asking the server to make sure would double its round trips."""
 
 
 async def prepare_connection(connection: asyncpg.Connection) -> None:

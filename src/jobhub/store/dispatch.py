@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -78,13 +79,18 @@ async def finish_jobs(db: Connection, outcomes: Sequence[Outcome]) -> list[Recor
         attempts=[outcome.attempt for outcome in outcomes],
         outcomes=[outcome.outcome for outcome in outcomes],
         statuses=[outcome.status for outcome in outcomes],
-        results=[outcome.result for outcome in outcomes],
+        results=[_one_value(outcome.result) for outcome in outcomes],
         error_codes=[outcome.error_code for outcome in outcomes],
         error_messages=[outcome.error_message for outcome in outcomes],
         tracebacks=[outcome.traceback for outcome in outcomes],
         delays_seconds=[outcome.delay_seconds for outcome in outcomes],
     )
     return _recorded(rows)
+
+
+def _one_value(result: Any) -> msgspec.Raw | None:
+    """A result asyncpg takes for one element of an array: it would make another dimension of a result that is a list."""
+    return None if result is None else msgspec.Raw(msgspec.json.encode(result))
 
 
 async def rescue_jobs(db: Connection) -> list[Recorded]:

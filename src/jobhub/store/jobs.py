@@ -30,6 +30,13 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     scheduled_for: datetime | None
 
 
+class IdempotencyKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A client's own name for a request, and the fingerprint of what it asked for."""
+
+    key: str
+    body_sha256: bytes
+
+
 class Act(msgspec.Struct, frozen=True, kw_only=True):
     """Who does something, why and by which request: what the audit log keeps."""
 
@@ -57,11 +64,22 @@ def _job_or_none(row: Record | None) -> Job | None:
     return job_from(row) if row else None
 
 
-async def submit_job(db: Connection, job: NewJob) -> Job:
-    """Store a job with its delivery; when this returns, both are committed."""
-    row = await db.fetch_row("submit_job", **msgspec.structs.asdict(job))
-    assert row is not None  # an INSERT … RETURNING without a condition
-    return job_from(row)
+async def submit_job(db: Connection, job: NewJob, key: IdempotencyKey | None) -> Job | None:
+    """Store a job with its delivery and key; when this returns, all are committed. None: the key stands for another submit."""
+    named = msgspec.structs.asdict(key) if key else {"key": None, "body_sha256": None}
+    return _job_or_none(await db.fetch_row("submit_job", **msgspec.structs.asdict(job), **named))
+
+
+async def find_idempotency_key(db: Connection, owner_id: UUID, key: str) -> tuple[UUID, bytes] | None:
+    """The job a key stands for and the fingerprint of its body; None if it was not used lately."""
+    row = await db.fetch_row("find_idempotency_key", owner_id=owner_id, key=key)
+    return (row["job_id"], row["body_sha256"]) if row else None
+
+
+async def remove_expired_idempotency_keys(db: Connection) -> int:
+    """Forget a batch of old keys; how many."""
+    row = await db.fetch_row("remove_expired_idempotency_keys")
+    return int(row["removed"]) if row else 0
 
 
 async def get_job(db: Connection, job_id: UUID, *, owner_id: UUID | None) -> Job | None:

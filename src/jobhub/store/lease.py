@@ -3,12 +3,21 @@
 Not here: when it is renewed and what happens if it can't be (`worker.lease`).
 """
 
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+
 import msgspec
 import psycopg
 
 from jobhub.domain.errors import DatabaseUnavailable
 from jobhub.store.database import bind
 from jobhub.store.dispatch import WorkerRow
+
+# The server's own statement_timeout doesn't help if it is the server, or something on the way to it, that stands still.
+ANSWER_TIMEOUT_SECONDS = 6.0
 
 
 class LeaseConnection:
@@ -24,7 +33,8 @@ class LeaseConnection:
         try:
             if self._connection is None:
                 self._connection = self._connect()
-            psycopg.RawCursor(self._connection).execute(statement.sql.encode(), values)
+            with _cut_off_if_silent(self._connection):
+                psycopg.RawCursor(self._connection).execute(statement.sql.encode(), values)
         except psycopg.Error as error:
             self.close()
             raise DatabaseUnavailable from error
@@ -46,3 +56,20 @@ class LeaseConnection:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+@contextmanager
+def _cut_off_if_silent(connection: psycopg.Connection) -> Iterator[None]:
+    """End the connection under whoever waits on it in the block for too long; psycopg has no time limit of its own."""
+    timer = threading.Timer(ANSWER_TIMEOUT_SECONDS, _cut_off, [os.dup(connection.fileno())])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _cut_off(descriptor: int) -> None:
+    with closing(socket.socket(fileno=descriptor)) as connection, suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)

@@ -31,6 +31,9 @@ async def listen(
                 connection.terminate()
         except AWAY as error:
             _log.warning("listener_lost", cause=repr(error))
+        except Exception as error:
+            # Nobody waits for this loop to end; whatever it is, trying again is better than never hearing anything any more.
+            _log.error("listener_failed", exc_info=error)
         await asyncio.sleep(random.uniform(0.3, 1.0))  # noqa: S311 - spreads reconnects
 
 
@@ -49,4 +52,4 @@ async def _listen_on(
         try:
             await asyncio.wait_for(closed.wait(), CHECK_SECONDS)
         except TimeoutError:
-            await connection.execute("")  # an empty query: the shortest proof of life
+            await connection.fetchval("SELECT 1")  # proof of life; asyncpg fails on the answer to an empty query

@@ -15,6 +15,7 @@ from jobhub.domain.submission import Submission, read_submission
 from jobhub.services import jobs, listing
 from jobhub.services.listing import PageRequest
 from jobhub.store.listing import JobFilter
+from jobhub.web.requests import idempotency_key
 from jobhub.web.resources import Resources, UserRequest, act_of
 from jobhub.web.schemas import (
     AttemptView,
@@ -40,9 +41,17 @@ class JobController(Controller):
 
     @post(summary="Submit a job", opt={"read_body": _read_submission})
     async def submit(self, request: UserRequest, data: JSONBody[Submission], resources: NamedDependency[Resources]) -> Response[JobView]:
-        """A 201 means that the job is stored and will be run, whatever happens to this service next."""
-        placed = await jobs.submit(resources.db, resources.registry, owner=request.user, submission=data)
-        return Response(job_view(placed), headers={"Location": f"/jobs/{placed.job.id}"})
+        """A 201 means that the job is stored and will be run, whatever happens to this service next.
+
+        With an `Idempotency-Key` (1 to 200 visible ASCII characters, kept 24 h) the same request makes one job however often it is
+        sent: the answer to a repetition is 200 with the job as it is now and `Idempotency-Replayed: true`.
+        """
+        key = await idempotency_key(request)
+        submitted = await jobs.submit(resources.db, resources.registry, owner=request.user, submission=data, key=key)
+        headers = {"Location": f"/jobs/{submitted.placed.job.id}"}
+        if submitted.is_replay:
+            return Response(job_view(submitted.placed), status_code=HTTP_200_OK, headers=headers | {"Idempotency-Replayed": "true"})
+        return Response(job_view(submitted.placed), headers=headers)
 
     @get(summary="List your jobs")
     async def list_own(

@@ -28,6 +28,7 @@ STATUS: dict[type[errors.JobhubError], int] = {
     errors.CleanUpInProgress: 409,
     errors.PayloadTooLarge: 413,
     errors.UnsupportedMediaType: 415,
+    errors.KeyReused: 422,
     errors.TooManyAttempts: 429,
     errors.DatabaseUnavailable: 503,
 }

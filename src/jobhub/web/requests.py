@@ -4,6 +4,7 @@ Litestar alone would take "5" for 5, ignore parameters it doesn't know and repor
 Not here: which fields there are (`web.schemas`) and what an error looks like (`web.problems`).
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -22,10 +23,12 @@ from jobhub.domain.errors import FieldError, InvalidInput, NotFound, Unsupported
 from jobhub.domain.strict_json import MAX_ERRORS, parse_json
 from jobhub.domain.submission import time_text_error
 from jobhub.domain.validation import convert_fields, with_faults, without_nulls
+from jobhub.store.jobs import IdempotencyKey
 
 Rules = Callable[[dict[str, Any]], Iterable[FieldError]]
 
 _JSON = re.compile(r'application/json\s*(;\s*charset="?utf-8"?\s*)?', re.IGNORECASE)
+_KEY = re.compile(r"[!-~]{1,200}", re.ASCII)
 _INTEGER = re.compile(r"-?(0|[1-9]\d*)", re.ASCII)
 
 
@@ -48,6 +51,17 @@ class StrictRequest(Request[Any, Any, Any]):
         data_field = self.route_handler.parsed_data_field
         assert data_field is not None  # Litestar asks for the body of no other handler
         return read_json(body, data_field.annotation)
+
+
+async def idempotency_key(request: Request[Any, Any, Any]) -> IdempotencyKey | None:
+    """The request's Idempotency-Key with the fingerprint of its body, or None. Raises InvalidInput: not a key, or several."""
+    values = request.headers.getall("idempotency-key", [])
+    if not values:
+        return None
+    if len(values) > 1 or not _KEY.fullmatch(values[0]):
+        raise InvalidInput([FieldError("#Idempotency-Key", "must be given once, with 1 to 200 visible ASCII characters")])
+    value, _ = parse_json(await request.body())
+    return IdempotencyKey(key=values[0], body_sha256=hashlib.sha256(msgspec.json.encode(value, order="deterministic")).digest())
 
 
 def check_media_type(request: Request[Any, Any, Any]) -> None:

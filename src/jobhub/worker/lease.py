@@ -1,6 +1,7 @@
 """Keeping the lease of this worker, from a thread: an event loop that a handler blocks must not look dead.
 
-If it can't be renewed in time, the jobs are told to stop before somebody else takes them.
+If it can't be renewed in time, the jobs are told to stop before somebody else takes them. That is watched from the event loop: the
+thread may be waiting for a server that doesn't answer.
 """
 
 import asyncio
@@ -18,13 +19,15 @@ from jobhub.store.lease import LeaseConnection
 LEASE_SECONDS = 15.0  # what the statement renew_lease grants
 RENEW_SECONDS = 3.0
 RETRY_SECONDS = 0.5
+# The thread may be in the middle of an attempt to renew when it is told to end; nobody waits longer for it than this.
+JOIN_SECONDS = 5.0
 # This long before the lease runs out our jobs are told to stop: they need time to, and clocks don't run alike.
 MARGIN_SECONDS = 3.0
 _log = structlog.get_logger("jobhub.worker")
 
 
 class Lease:
-    """A thread that renews. `is_held` may be asked from anywhere; `on_lost` is called on the event loop."""
+    """A thread that renews, a task that watches. `is_held` may be asked from anywhere; `on_lost` is called on the event loop."""
 
     def __init__(self, dsn: str, worker: WorkerRow, *, on_lost: Callable[[], None]) -> None:
         self._connection = LeaseConnection(dsn)
@@ -34,8 +37,9 @@ class Lease:
         self._stop = threading.Event()
         self._registered = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._loop_answered = time.monotonic()
+        self._loop_asked_at: float | None = None
         self._is_stopping = False
+        self._watch: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._renew_until_stopped, name="lease", daemon=True)
 
     def is_held(self) -> bool:
@@ -46,6 +50,7 @@ class Lease:
         """Register the worker; returns once that has worked, however long the database is away."""
         self._thread.start()
         await self._registered.wait()
+        self._watch = asyncio.create_task(self._watch_until_stopped(), name="watch lease")
 
     def announce_stop(self) -> None:
         """Say in the worker's row that it takes no new jobs."""
@@ -54,21 +59,26 @@ class Lease:
     async def stop(self) -> None:
         """End the thread. The lease itself ends with the worker's row."""
         self._stop.set()
+        if self._watch:
+            self._watch.cancel()
         if self._thread.is_alive():
-            await asyncio.to_thread(self._thread.join)
+            await asyncio.to_thread(self._thread.join, JOIN_SECONDS)
+
+    async def _watch_until_stopped(self) -> None:
+        while True:
+            while (left := self._held_until - time.monotonic()) > 0:
+                await asyncio.sleep(left)
+            self._on_lost()
+            while not self.is_held():
+                await asyncio.sleep(RETRY_SECONDS)
 
     def _renew_until_stopped(self) -> None:
-        is_lost = True
         while not self._stop.is_set():
             sent = time.monotonic()
             renewed = self._renew()
             if renewed:
                 self._held_until = sent + LEASE_SECONDS - MARGIN_SECONDS
-                is_lost = False
                 self._call(self._registered.set)
-            elif not self.is_held() and not is_lost:
-                is_lost = True
-                self._call(self._on_lost)
             self._stop.wait(RENEW_SECONDS if renewed else RETRY_SECONDS)
         self._connection.close()
 
@@ -80,21 +90,24 @@ class Lease:
         except DatabaseUnavailable as error:
             _log.warning("lease_not_renewed", cause=repr(error.__cause__))
             return False
+        except Exception as error:  # without this thread the worker would live on and never take a job again
+            _log.error("lease_not_renewed", exc_info=error)
+            return False
         return True
 
     def _measure_loop_lag(self) -> float:
-        """Seconds the event loop is behind: how long our last call into it has been waiting, or waited."""
-        asked = time.monotonic()
-        answered = threading.Event()
+        """Seconds the event loop is behind: how long our oldest unanswered call into it has been waiting, or the last one waited."""
+        if self._loop_asked_at is None:
+            self._loop_asked_at = time.monotonic()
+        asked_at, answered = self._loop_asked_at, threading.Event()
 
         def answer() -> None:
-            self._loop_answered = time.monotonic()
+            self._loop_asked_at = None
             answered.set()
 
         self._call(answer)
-        if answered.wait(timeout=0.2):
-            return time.monotonic() - asked
-        return time.monotonic() - self._loop_answered
+        answered.wait(timeout=0.2)
+        return time.monotonic() - asked_at
 
     def _call(self, callback: Callable[[], object]) -> None:
         try:

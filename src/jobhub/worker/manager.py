@@ -102,9 +102,12 @@ class DispatchManager(JobManager):
         self.running.pop(job.id)
 
     async def release_unstarted(self) -> None:
-        """Give back what was claimed and not handed out when the worker was told to stop."""
-        unstarted = [self.running.pop(self._claimed.popleft()) for _ in range(len(self._claimed))]
-        await asyncio.gather(*(self._recorder.record(released(running.claimed)) for running in unstarted))
+        """Give back what was claimed and not handed out when the worker was told to stop; the last claim is waited for."""
+        async with self.claiming:
+            unstarted, self._claimed = self._claimed, deque()
+        await asyncio.gather(*(self._recorder.record(released(self.running[number].claimed)) for number in unstarted))
+        for number in unstarted:
+            self.running.pop(number)
 
     async def reconcile(self) -> None:
         """Make memory and database agree on what this worker runs. The database is right about whose a job is."""

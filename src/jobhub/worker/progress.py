@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -27,17 +28,19 @@ class Progress:
         self._message: str | None = None
         self._is_written = True
         self._writer: asyncio.Task[None] | None = None
+        self._closed = asyncio.Event()
 
     def report(self, percentage: Any, message: Any = None) -> None:
         """Note how far the attempt is; what makes no sense is logged and ignored."""
         try:
             whole = math.floor(percentage)
-        except (TypeError, ValueError, OverflowError):
-            _log.warning("progress_ignored", job_id=str(self._claimed.id), percentage=repr(percentage)[:100])
+            text = None if message is None else storable_text(str(message), MAX_MESSAGE_LENGTH - 60)
+        except Exception as error:  # whatever the handler's own classes raise
+            _log.warning("progress_ignored", job_id=str(self._claimed.id), cause=type(error).__name__)
             return
         self._percentage = max(self._percentage, min(max(whole, 0), 100))
-        if message is not None:
-            self._message = storable_text(str(message), MAX_MESSAGE_LENGTH - 60)
+        if text is not None:
+            self._message = text
         self._is_written = False
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write_until_caught_up(), name="write progress")
@@ -45,14 +48,15 @@ class Progress:
     async def close(self) -> None:
         """Write what is still unwritten, so that a failed attempt shows how far it came."""
         if self._writer is not None:
-            self._writer.cancel()
+            self._closed.set()  # not cancelled: that would lose the report that is on its way
             await asyncio.wait({self._writer})
             await self._write()
 
     async def _write_until_caught_up(self) -> None:
-        while not self._is_written:
+        while not self._is_written and not self._closed.is_set():
             await self._write()
-            await asyncio.sleep(SECONDS_BETWEEN_WRITES)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closed.wait(), SECONDS_BETWEEN_WRITES)
 
     async def _write(self) -> None:
         if self._is_written:

@@ -68,6 +68,8 @@ class Recorder:
         elif outcomes[0].error_code != "outcome_not_storable":
             _log.error("outcome_not_storable", job_id=str(outcomes[0].job_id), exc_info=error)
             await self._record([_without_what_was_wrong(outcomes[0])])
+        else:
+            _log.error("outcome_dropped", job_id=str(outcomes[0].job_id), attempt=outcomes[0].attempt, exc_info=error)
 
     def _report_fenced(self, outcomes: list[Outcome], recorded: set[tuple[object, int]]) -> None:
         for outcome in outcomes:

@@ -85,6 +85,8 @@ async def _attempt(running: RunningJob, registry: Registry, db: Database) -> Out
 
 
 async def _run_handler(running: RunningJob, job_type: JobType, parameters: Any, progress: Progress) -> Outcome | None:
+    if running.stopped.is_set():
+        return _outcome_of_stopped(running, job_type, has_ended=True)
     context = Context(running, progress)
     work = run_in_process(job_type, running, progress) if job_type.runs_in_process else _guarded(job_type.handler, context, parameters)
     handler = asyncio.create_task(work, name=f"{job_type.name} {running.claimed.id}")
@@ -98,7 +100,9 @@ async def _run_handler(running: RunningJob, job_type: JobType, parameters: Any, 
     if not running.stopped.is_set():
         running.stop(StopReason.TIMED_OUT)
     has_ended = await _stop(handler)
-    return _outcome_of_stopped(running, job_type, handler, has_ended=has_ended)
+    if has_ended and not handler.cancelled():
+        handler.exception()  # looked at, so that asyncio doesn't complain; the reason for the stop is what counts
+    return _outcome_of_stopped(running, job_type, has_ended=has_ended)
 
 
 async def _guarded(handler: Callable[..., Any], context: Context, parameters: Any) -> Any:
@@ -127,7 +131,7 @@ def _outcome_of(claimed: ClaimedJob, handler: asyncio.Task[Any]) -> Outcome:
         case None:
             return _completed(claimed, handler.result())
         case JobFailed() as error:
-            return _failed(claimed, error.error_code, error.message, error=error, retryable=error.retryable)
+            return _failed(claimed, str(error.error_code), str(error.message), error=error, retryable=error.retryable)
         case HandlerExit() as error:
             return _failed(claimed, "handler_error", str(error), error=error)
         case error:
@@ -142,11 +146,9 @@ def _completed(claimed: ClaimedJob, result: Any) -> Outcome:
     return Outcome(job_id=claimed.id, attempt=claimed.attempt, outcome=AttemptOutcome.COMPLETED, status=JobStatus.COMPLETED, result=plain)
 
 
-def _outcome_of_stopped(running: RunningJob, job_type: JobType, handler: asyncio.Task[Any], *, has_ended: bool) -> Outcome | None:
-    """What becomes of an attempt that was told to stop, whatever its handler made of that."""
+def _outcome_of_stopped(running: RunningJob, job_type: JobType, *, has_ended: bool) -> Outcome | None:
+    """What becomes of an attempt that was told to stop, whatever its handler made of that, or before it could start."""
     claimed = running.claimed
-    if has_ended and not handler.cancelled():
-        handler.exception()  # looked at, so that asyncio doesn't complain; the reason for the stop is what counts
     if not has_ended:
         _log.error("handler_ignores_cancellation", job_id=str(claimed.id), job_type=claimed.job_type, attempt=claimed.attempt)
     match running.stop_reason:

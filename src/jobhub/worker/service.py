@@ -19,7 +19,7 @@ import uuid_utils.compat
 from jobhub import __version__
 from jobhub.domain.errors import DatabaseUnavailable
 from jobhub.domain.job_types import Registry
-from jobhub.store import dispatch
+from jobhub.store import dispatch, jobs
 from jobhub.store.database import Database
 from jobhub.store.dispatch import WorkerRow
 from jobhub.store.notifications import listen
@@ -80,26 +80,35 @@ async def run_worker(options: WorkerOptions, registry: Registry) -> int:
         if await _first(lease.start(), stop.wait()):
             log.info("worker_started", queues=row.queues, concurrency=options.concurrency)
             async with _background(options, db, worker, manager, row):
-                status = await _run_until_stopped(worker, lease, stop)
-                await manager.release_unstarted()
+                status = await _run_until_stopped(worker, manager, lease, stop)
         else:
             status = 0
         await lease.stop()
-        with suppress(DatabaseUnavailable):
-            await dispatch.remove_worker(db, row.worker_id)
+        await _remove_worker(db, row)
         log.info("worker_stopped", status=status)
     return status
 
 
-async def _run_until_stopped(worker: DispatchWorker, lease: Lease, stop: asyncio.Event) -> int:
+async def _remove_worker(db: Database, row: WorkerRow) -> None:
+    """Take the worker off the list, so that what it left is rescued at once; if that fails, its lease ends by itself."""
+    try:
+        await dispatch.remove_worker(db, row.worker_id)
+    except Exception as error:
+        _log.warning("worker_not_removed", cause=repr(error))
+
+
+async def _run_until_stopped(worker: DispatchWorker, manager: DispatchManager, lease: Lease, stop: asyncio.Event) -> int:
     running = asyncio.create_task(worker.dispatch(), name="dispatcher")
     await _first(running, stop.wait())
     if not stop.is_set():
         error = running.exception() if running.done() and not running.cancelled() else None
         _log.error("dispatcher_ended", exc_info=error)
+        await manager.release_unstarted()
         return 70
     lease.announce_stop()
     worker.end()
+    # Now, not after the grace time: another worker may have a free slot for them.
+    await manager.release_unstarted()
     await running
     return 0
 
@@ -206,3 +215,4 @@ async def _rescue(db: Database) -> None:
 async def _keep_house(db: Database) -> None:
     await _in_batches(dispatch.remove_dead_workers, db)
     await _in_batches(dispatch.remove_expired_tokens, db)
+    await _in_batches(jobs.remove_expired_idempotency_keys, db)

@@ -1,0 +1,1 @@
+"""Measurements; README.md says how each is run."""
