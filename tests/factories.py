@@ -79,11 +79,13 @@ def make_job(
         "progress_percentage": 100 if status is JobStatus.COMPLETED else 0,
         **columns,
     }
-    if status is JobStatus.PENDING and not scheduled_for and "delivery_id" not in columns:
-        delivery = sql.execute("SELECT deliver_job(%s, %s, %s) AS id", [job_id, values["queue"], values.get("priority", 0)]).fetchone()
-        values["delivery_id"] = delivery.id
-    names = ", ".join(values)
-    sql.execute(f"INSERT INTO jobs ({names}) VALUES ({', '.join(['%s'] * len(values))})", list(values.values()))
+    # Together, or a worker may claim the delivery of a job that is not there yet.
+    with sql.transaction():
+        if status is JobStatus.PENDING and not scheduled_for and "delivery_id" not in columns:
+            delivery = sql.execute("SELECT deliver_job(%s, %s, %s) AS id", [job_id, values["queue"], values.get("priority", 0)]).fetchone()
+            values["delivery_id"] = delivery.id
+        names = ", ".join(values)
+        sql.execute(f"INSERT INTO jobs ({names}) VALUES ({', '.join(['%s'] * len(values))})", list(values.values()))
     return job_id
 
 

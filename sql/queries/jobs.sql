@@ -95,18 +95,31 @@ LIMIT 10000;
 -- Where pending jobs stand: their place among the due ones of their queue, and why they don't run yet.
 -- params:  job_ids
 -- returns: one row per pending job of those: job_id, position (null unless due; counted up to 1,000), reason
--- index:   jobs_pkey, procrastinate_jobs_priority_idx_v1
+-- index:   jobs_pkey, procrastinate_jobs_priority_idx_v1: two ranges of it, since one condition on (priority, id) with opposite
+--          directions would be a filter, and walk the whole queue for a job near its front
+-- test:    tests/contract/test_plans.py
 SELECT
     jobs.id AS job_id,
     CASE
         WHEN jobs.delivery_id IS NOT NULL THEN (
             SELECT count(*) + 1
             FROM (
-                SELECT FROM procrastinate_jobs AS ahead
-                WHERE ahead.status = 'todo'
-                    AND ahead.queue_name = jobs.queue
-                    AND (-ahead.priority, ahead.id) < (-jobs.priority, jobs.delivery_id)
-                ORDER BY ahead.priority DESC, ahead.id
+                (
+                    SELECT FROM procrastinate_jobs AS better
+                    WHERE better.status = 'todo' AND better.queue_name = jobs.queue AND better.priority > jobs.priority
+                    ORDER BY better.priority DESC, better.id
+                    LIMIT 999
+                )
+                UNION ALL
+                (
+                    SELECT FROM procrastinate_jobs AS earlier
+                    WHERE earlier.status = 'todo'
+                        AND earlier.queue_name = jobs.queue
+                        AND earlier.priority = jobs.priority
+                        AND earlier.id < jobs.delivery_id
+                    ORDER BY earlier.id
+                    LIMIT 999
+                )
                 LIMIT 999
             ) AS counted
         )

@@ -44,7 +44,8 @@ LIMIT 10000;
 -- name: throughput
 -- Jobs that finished, by bucket of time, empty buckets too.
 -- params:  window_seconds or null (then from the first finished job, at most 1,000 buckets back), bucket_seconds
--- returns: one row per bucket, oldest first: at (its start), completed, failed, cancelled
+-- returns: one row per bucket, oldest first: at (its start), completed, failed, cancelled; none if nothing ever finished and
+--          the window is null
 -- index:   jobs_finished_idx
 WITH span AS (
     SELECT
@@ -53,9 +54,12 @@ WITH span AS (
             make_interval(secs => :bucket_seconds::float8),
             coalesce(
                 now() - make_interval(secs => :window_seconds::float8),
-                greatest(
-                    (SELECT min(jobs.completed_at) FROM jobs WHERE jobs.completed_at IS NOT NULL),
-                    now() - 999 * make_interval(secs => :bucket_seconds::float8)
+                (
+                    SELECT greatest(jobs.completed_at, now() - 999 * make_interval(secs => :bucket_seconds::float8))
+                    FROM jobs
+                    WHERE jobs.completed_at IS NOT NULL
+                    ORDER BY jobs.completed_at
+                    LIMIT 1
                 )
             ),
             '2000-01-01T00:00:00Z'

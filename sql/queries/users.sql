@@ -159,6 +159,23 @@ SET
     END,
     last_failed_at = now();
 
+-- name: remove_old_login_failures
+-- Forget at most 1,000 counters of addresses nobody has tried for a day: the next failure would start them anew.
+-- returns: one row: how many
+WITH old AS (
+    SELECT login_failures.email_sha256 FROM login_failures
+    WHERE login_failures.last_failed_at < now() - interval '1 day'
+    ORDER BY login_failures.last_failed_at
+    LIMIT 1000
+    FOR UPDATE SKIP LOCKED
+),
+removed AS (
+    DELETE FROM login_failures
+    WHERE login_failures.email_sha256 = ANY(ARRAY(SELECT old.email_sha256 FROM old))
+    RETURNING login_failures.email_sha256
+)
+SELECT count(*) AS removed FROM removed;
+
 -- name: forget_login_failures
 -- Start the count anew after a success.
 -- params:  email_sha256

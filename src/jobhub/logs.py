@@ -17,8 +17,11 @@ def configure_logging(level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     is_terminal = sys.stderr.isatty()
-    renderer: structlog.typing.Processor = structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer()
-    before_rendering: list[structlog.typing.Processor] = [] if is_terminal else [structlog.processors.dict_tracebacks]
+    # Tracebacks without the values of local variables, which structlog shows by default: parameters and results are among them.
+    on_terminal = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.RichTracebackFormatter(show_locals=False))
+    as_dicts = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+    renderer: structlog.typing.Processor = on_terminal if is_terminal else structlog.processors.JSONRenderer()
+    before_rendering: list[structlog.typing.Processor] = [] if is_terminal else [as_dicts]
     structlog.configure(
         processors=[*chain, *before_rendering, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),

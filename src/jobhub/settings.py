@@ -55,7 +55,8 @@ def _value(variable: str, name: str, kind: object, text: str) -> object:
         return tuple(part.strip() for part in text.split(",") if part.strip())
     if kind in (int, float):
         return _number(variable, name, text, int if kind is int else float)
-    if name == "log_level" and text.upper() not in _LOG_LEVELS:
+    text = text.upper() if name == "log_level" else text
+    if name == "log_level" and text not in _LOG_LEVELS:
         raise OperatorError(f"{variable} must be one of {', '.join(_LOG_LEVELS)}, not {text!r}.")
     return Path(text) if kind is Path else text
 

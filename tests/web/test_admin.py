@@ -103,10 +103,12 @@ async def test_statistics_of_known_jobs_are_known_numbers(api, alice, admin, sql
     ]:
         job_id = make_job(sql, alice, status=status, **fields)
         sql.execute("UPDATE jobs SET completed_at = now() - make_interval(secs => %s) WHERE id = %s", [hours * 3600, job_id])
+        took = 8 if status == "failed" else 4
+        sql.execute("UPDATE jobs SET started_at = completed_at - make_interval(secs => %s) WHERE id = %s", [took, job_id])
         if status != "cancelled":
             sql.execute(
                 "INSERT INTO job_attempts (job_id, number, worker_id, due_at, started_at, ended_at, outcome, error_code, error_message)"
-                " SELECT id, 1, worker_id, completed_at - interval '7 s', completed_at - interval '4 s', completed_at,"
+                " SELECT id, 1, worker_id, started_at - interval '3 s', started_at, completed_at,"
                 " status::text::attempt_outcome, error_code, error_message FROM jobs WHERE id = %s",
                 [job_id],
             )
@@ -127,7 +129,7 @@ async def test_statistics_of_known_jobs_are_known_numbers(api, alice, admin, sql
     assert all_time["counts"]["completed"] == 4
     assert (day["success_rate"], day["failure_rate"]) == (0.5, 0.5)
     assert hour["success_rate"] == pytest.approx(2 / 3)
-    assert day["processing_seconds"] == {"average": 4, "p50": 4, "p95": 4, "p99": 4}
+    assert day["processing_seconds"] == {"average": 6, "p50": 6, "p95": 8, "p99": 8}
     assert day["waiting_seconds"] == {"average": 3, "p50": 3, "p95": 3, "p99": 3}
     assert day["failures"] == [{"error_code": "boom", "count": 2}, {"error_code": "bang", "count": 1}]
     assert [entry["job_type"] for entry in day["by_type"]] == ["test.echo", "test.sleep"]

@@ -25,25 +25,36 @@ async def test_a_submitted_job_has_the_shape_of_the_contract(api, alice, sql):
         alice,
         "POST",
         "/jobs",
-        {"job_type": "test.echo", "title": " a job ", "description": "why", "parameters": {"value": [1]}, "priority": 7, "tags": ["b", "a"]},
+        {
+            "job_type": "test.echo",
+            "title": " a job ",
+            "description": "why",
+            "parameters": {"value": [1]},
+            "priority": 7,
+            "tags": ["b", "a"],
+        },
     )
 
     job = response.json()
     assert response.status_code == 201
     assert response.headers["location"] == f"/jobs/{job['id']}"
     assert job.keys() == JOB | {"queue"}
-    assert job | {
-        "title": "a job",
-        "description": "why",
-        "parameters": {"value": [1]},
-        "priority": 7,
-        "tags": ["b", "a"],
-        "status": "pending",
-        "attempt": 0,
-        "version": 1,
-        "progress_percentage": 0,
-        "queue": {"position": 1, "reason": "no_worker"},
-    } == job
+    assert (
+        job
+        | {
+            "title": "a job",
+            "description": "why",
+            "parameters": {"value": [1]},
+            "priority": 7,
+            "tags": ["b", "a"],
+            "status": "pending",
+            "attempt": 0,
+            "version": 1,
+            "progress_percentage": 0,
+            "queue": {"position": 1, "reason": "no_worker"},
+        }
+        == job
+    )
     assert job["created_at"].endswith("Z")
     assert job_row(sql, job["id"]).delivery_id is not None
 
@@ -159,7 +170,15 @@ async def test_parallel_cancels_are_all_fine(api, alice, sql):
 
 async def test_a_retried_job_starts_afresh_and_keeps_its_attempts(api, alice, sql):
     job_id = make_job(
-        sql, alice, status="failed", attempt=3, failed_attempts=2, lost_attempts=1, progress_percentage=40, progress_message="x", max_attempts=2
+        sql,
+        alice,
+        status="failed",
+        attempt=3,
+        failed_attempts=2,
+        lost_attempts=1,
+        progress_percentage=40,
+        progress_message="x",
+        max_attempts=2,
     )
     sql.execute("UPDATE jobs SET scheduled_for = now() + interval '1 hour'")
     sql.execute(

@@ -88,10 +88,14 @@ def test_a_scheduled_job_is_promoted_when_its_time_comes(dsn: str, sql: psycopg.
 
 def test_a_job_whose_notification_was_lost_is_found_by_looking(dsn: str, sql: psycopg.Connection, alice: User, tmp_path: Path) -> None:
     with worker_process(dsn, tmp_path):
-        wait_for(lambda: worker_rows(sql))
-        sql.execute("ALTER TABLE procrastinate_jobs DISABLE TRIGGER USER")
-        job_id = make_file_job(sql, alice, "work.append", tmp_path / "work")
-        sql.execute("ALTER TABLE procrastinate_jobs ENABLE TRIGGER USER")
+        wait_for_status(sql, make_file_job(sql, alice, "work.append", tmp_path / "first"), "completed")
+        wait_for(
+            lambda: sql.execute("SELECT FROM pg_stat_activity WHERE application_name = 'jobhub listener' AND query ~ 'LISTEN'").rowcount
+        )
+        with sql.transaction():
+            sql.execute("ALTER TABLE procrastinate_jobs DISABLE TRIGGER USER")
+            job_id = make_file_job(sql, alice, "work.append", tmp_path / "work")
+            sql.execute("ALTER TABLE procrastinate_jobs ENABLE TRIGGER USER")
 
         row = wait_for_status(sql, job_id, "completed", seconds=10)
 
@@ -128,7 +132,7 @@ def test_a_worker_whose_event_loop_is_taken_down_ends_with_70(dsn: str, sql: psy
 def test_the_dispatcher_ending_unasked_ends_the_worker_with_70(dsn: str, sql: psycopg.Connection, tmp_path: Path) -> None:
     with worker_process(dsn, tmp_path) as worker:
         wait_for(lambda: worker_rows(sql))
-        sql.execute("ALTER TABLE procrastinate_jobs RENAME TO gone")
+        sql.execute("ALTER TABLE procrastinate_jobs RENAME COLUMN args TO gone")
 
         assert worker.wait() == 70
 

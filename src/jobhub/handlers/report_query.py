@@ -5,8 +5,13 @@ For administrators, because a report sees everybody's jobs. Not here: what a rep
 
 import csv
 import io
+import math
 import os
+from contextlib import aclosing
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import msgspec
 
@@ -43,13 +48,12 @@ async def report_query(ctx: jobhub.JobContext, params: ReportQuery) -> dict[str,
     columns: list[str] = []
     await ctx.progress(1, report.title)
     try:
-        async for columns, batch in run_report(  # noqa: B007 - the names are used after the last batch
-            _database_url(), report, params.parameters, timeout_seconds=params.timeout_seconds
-        ):
-            rows += batch
-            await ctx.progress(min(99, 100 * len(rows) // params.max_rows), f"{len(rows)} rows read")
-            if len(rows) > params.max_rows:
-                break
+        async with aclosing(run_report(_database_url(), report, params.parameters, timeout_seconds=params.timeout_seconds)) as batches:
+            async for columns, batch in batches:  # noqa: B007 - the names are used after the last batch
+                rows += ([_plain(value) for value in row] for row in batch)
+                await ctx.progress(min(99, 100 * len(rows) // params.max_rows), f"{len(rows)} rows read")
+                if len(rows) > params.max_rows:
+                    break
     except ReportFailed as error:
         raise jobhub.JobFailed(str(error), code="report_failed") from error
     is_truncated, rows = len(rows) > params.max_rows, rows[: params.max_rows]
@@ -62,6 +66,19 @@ def _database_url() -> str:
     return os.environ["JOBHUB_DATABASE_URL"]
 
 
+def _plain(value: Any) -> Any:
+    """A value as JSON shows it: numbers as numbers, and types JSON knows nothing of as PostgreSQL's users read them."""
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            return str(value)
+        return float(value) if value % 1 else int(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if value is None or isinstance(value, bool | int | float | str | bytes | datetime | date | time | timedelta | UUID | dict):
+        return value
+    return [_plain(member) for member in value] if isinstance(value, list) else str(value)
+
+
 def _csv(columns: list[str], rows: list[list[Any]]) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
@@ -72,6 +89,6 @@ def _csv(columns: list[str], rows: list[list[Any]]) -> str:
 
 def _cell(value: Any) -> Any:
     """A value as a spreadsheet may show it: never as a formula (OWASP, CSV injection)."""
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
         return "'" + value
     return value

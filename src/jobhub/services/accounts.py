@@ -48,8 +48,14 @@ async def log_in(db: Database, passwords: Passwords, key: bytes, *, email: str, 
         raise TooManyAttempts(delay)
     found = await store.get_user_by_email(db, email)
     user, password_hash = found or (None, None)
-    if not await passwords.verify(password, password_hash) or user is None or user.disabled:
+    is_right = await passwords.verify(password, password_hash) and user is not None and not user.disabled
+    # Guesses sent all at once pass the first look together; here those that come after five failures are lost, the right one too.
+    delay = await store.login_delay(db, fingerprint)
+    if not is_right:
         await store.record_login_failure(db, fingerprint)
+    if delay:
+        raise TooManyAttempts(delay)
+    if not is_right or user is None:
         raise Unauthenticated("E-mail address or password is wrong.", code="wrong_credentials")
     await store.forget_login_failures(db, fingerprint)
     if password_hash and passwords.is_outdated(password_hash):

@@ -158,7 +158,7 @@ class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 MAX_DUE_SECONDS = 60.0  # a due job that waits longer means too few workers
-MAX_PROMOTION_SECONDS = 10.0  # promotion runs every second in every worker
+MAX_PROMOTION_SECONDS = 10.0  # promotion runs twice a second in every worker
 MAX_RESCUE_SECONDS = 20.0  # the promise: a lost worker's jobs start again within 20 s
 
 

@@ -1,6 +1,6 @@
 """What the owner of a job, or an administrator in their place, can do with it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -176,9 +176,13 @@ def _description(job_type: Any) -> dict[str, Any]:
         "timeout_seconds": job_type.timeout_seconds,
         "retry": {"max_attempts": job_type.retry.max_attempts},
         "parameters_schema": schema,
-        "defaults": {
-            field.encode_name: msgspec.to_builtins(field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory())
-            for field in msgspec.structs.fields(job_type.parameters)
-            if not field.required
-        },
+        "defaults": {name: value for name, value in _defaults(job_type.parameters) if value is not msgspec.UNSET},
     }
+
+
+def _defaults(parameters: type[msgspec.Struct]) -> Iterator[tuple[str, Any]]:
+    """What a job runs with where a parameter is left out; UNSET where leaving it out is a value of its own."""
+    for field in msgspec.structs.fields(parameters):
+        if not field.required:
+            default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+            yield field.encode_name, default if default is msgspec.UNSET else msgspec.to_builtins(default)

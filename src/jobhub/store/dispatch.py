@@ -127,12 +127,6 @@ async def remove_dead_workers(db: Connection) -> int:
     return int(row["removed"]) if row else 0
 
 
-async def remove_expired_tokens(db: Connection) -> int:
-    """Forget a batch of refresh tokens that can't be used any more; how many."""
-    row = await db.fetch_row("remove_expired_tokens")
-    return int(row["removed"]) if row else 0
-
-
 async def count_live_workers(db: Connection) -> int:
     """How many workers can take jobs now."""
     row = await db.fetch_row("count_live_workers")

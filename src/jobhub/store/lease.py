@@ -61,15 +61,16 @@ class LeaseConnection:
 @contextmanager
 def _cut_off_if_silent(connection: psycopg.Connection) -> Iterator[None]:
     """End the connection under whoever waits on it in the block for too long; psycopg has no time limit of its own."""
-    timer = threading.Timer(ANSWER_TIMEOUT_SECONDS, _cut_off, [os.dup(connection.fileno())])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+    with closing(socket.socket(fileno=os.dup(connection.fileno()))) as same:
+        timer = threading.Timer(ANSWER_TIMEOUT_SECONDS, _cut_off, [same])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
-def _cut_off(descriptor: int) -> None:
-    with closing(socket.socket(fileno=descriptor)) as connection, suppress(OSError):
+def _cut_off(connection: socket.socket) -> None:
+    with suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)

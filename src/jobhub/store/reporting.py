@@ -3,10 +3,11 @@
 Not here: who may run it (`handlers.report_query`).
 """
 
+import math
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import asyncpg
 import msgspec
@@ -16,7 +17,20 @@ from jobhub.store.database import AWAY, CONNECT_TIMEOUT_SECONDS, prepare_connect
 from jobhub.store.statements import Statement, parse
 
 _PARAMETER = re.compile(r"^-- param: (\w+) (integer|number|text|boolean|timestamptz) = (.*)$", re.MULTILINE)
-_TYPES: dict[str, type] = {"integer": int, "number": float, "text": str, "boolean": bool, "timestamptz": datetime}
+_TYPES: dict[str, Any] = {
+    "integer": Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)],
+    "number": float,
+    "text": str,
+    "boolean": bool,
+    "timestamptz": Annotated[datetime, msgspec.Meta(tz=True)],
+}
+_DESCRIPTIONS = {
+    "integer": "a whole number of 32 bits",
+    "number": "a number",
+    "text": "a text",
+    "boolean": "true or false",
+    "timestamptz": "a time with an offset, like 2026-11-23T10:00:00Z",
+}
 ROWS_AT_ONCE = 500
 
 
@@ -44,7 +58,7 @@ def _typed(name: str, kind: str, value: Any) -> Any:
     try:
         return msgspec.convert(value, _TYPES[kind], strict=True)
     except msgspec.ValidationError:
-        raise ValueError(f"{name!r} must be of type {kind}") from None
+        raise ValueError(f"{name!r} must be {_DESCRIPTIONS[kind]}") from None
 
 
 def list_reports() -> dict[str, Report]:
@@ -65,7 +79,7 @@ def _read(name: str, text: str) -> Report:
 
 async def run_report(
     dsn: str, report: Report, parameters: Mapping[str, Any], *, timeout_seconds: float
-) -> AsyncIterator[tuple[list[str], list[list[Any]]]]:
+) -> AsyncGenerator[tuple[list[str], list[list[Any]]], None]:
     """The column names and the next rows, again and again until the report is read.
 
     One snapshot for all of it, on a connection of its own that can't write.
@@ -75,7 +89,7 @@ async def run_report(
     """
     settings = server_settings("jobhub report") | {
         "default_transaction_read_only": "on",
-        "statement_timeout": str(int(timeout_seconds * 1000)),
+        "statement_timeout": str(math.ceil(timeout_seconds * 1000)),  # 0 would be no limit at all
     }
     try:
         connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_SECONDS, server_settings=settings)

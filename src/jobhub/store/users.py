@@ -99,3 +99,15 @@ async def record_login_failure(db: Connection, email_sha256: bytes) -> None:
 async def forget_login_failures(db: Connection, email_sha256: bytes) -> None:
     """Start the count anew."""
     await db.execute("forget_login_failures", email_sha256=email_sha256)
+
+
+async def remove_old_login_failures(db: Connection) -> int:
+    """Forget a batch of counters that nobody has added to for a day; how many."""
+    row = await db.fetch_row("remove_old_login_failures")
+    return int(row["removed"]) if row else 0
+
+
+async def remove_expired_tokens(db: Connection) -> int:
+    """Forget a batch of refresh tokens that can't be used any more; how many."""
+    row = await db.fetch_row("remove_expired_tokens")
+    return int(row["removed"]) if row else 0

@@ -38,7 +38,7 @@ class ProcessContext:
     def progress(self, percentage: float, message: str | None = None) -> None:
         try:
             report = ProgressMessage(float(percentage), None if message is None else storable_text(str(message)))
-        except (TypeError, ValueError):
+        except Exception:  # whatever the handler's own classes raise
             return
         tell(self._out, report)
 
@@ -53,10 +53,13 @@ def main() -> None:
     """Read the order, run the handler, tell how it ended."""
     out = os.fdopen(int(sys.argv[1]), "wb")
     os.set_inheritable(out.fileno(), False)
-    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
+    parent = _take_over_stdin()
+    line, rest = _read_line(parent)
+    order = msgspec.json.decode(line, type=Order)
     sys.path[:] = order.path
     context = ProcessContext(order, out)
-    threading.Thread(target=_watch_parent, args=(context,), daemon=True).start()
+    context.cancel_requested = bool(rest)
+    threading.Thread(target=_watch_parent, args=(context, parent), daemon=True).start()
     if order.memory_limit_mb:
         limit = order.memory_limit_mb * 1024 * 1024
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -65,10 +68,30 @@ def main() -> None:
     os._exit(0)
 
 
-def _watch_parent(context: ProcessContext) -> None:
-    if os.read(sys.stdin.fileno(), 100):
+def _take_over_stdin() -> int:
+    """The parent's end of our standard input, under a number that programs the handler starts don't inherit: they would read from it."""
+    parent = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return parent
+
+
+def _read_line(descriptor: int) -> tuple[bytes, bytes]:
+    """The first line, and what came with it after its end."""
+    received = bytearray()
+    while b"\n" not in received:
+        part = os.read(descriptor, 65536)
+        if not part:
+            sys.exit("The worker has gone before it said what to do.")
+        received += part
+    line, _, rest = received.partition(b"\n")
+    return bytes(line), bytes(rest)
+
+
+def _watch_parent(context: ProcessContext, parent: int) -> None:
+    while os.read(parent, 100):
         context.cancel_requested = True
-        os.read(sys.stdin.fileno(), 100)
     os.killpg(os.getpid(), signal.SIGKILL)
 
 
@@ -78,7 +101,9 @@ def _run(order: Order, context: ProcessContext) -> Message:
         parameters = msgspec.convert(order.parameters, job_type.parameters)
         return ResultMessage(storable_result(job_type.handler(context, parameters)))
     except JobFailed as error:
-        return FailureMessage(error.error_code, error.message, traceback_text(error), error.retryable)
+        return FailureMessage(
+            storable_text(str(error.error_code), 100), storable_text(str(error.message)), traceback_text(error), error.retryable
+        )
     except NotStorable as error:
         return FailureMessage("result_not_serialisable", str(error), "", retryable=False, is_storable=False)
     except MemoryError:

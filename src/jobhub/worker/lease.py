@@ -19,6 +19,7 @@ from jobhub.store.lease import LeaseConnection
 LEASE_SECONDS = 15.0  # what the statement renew_lease grants
 RENEW_SECONDS = 3.0
 RETRY_SECONDS = 0.5
+WATCH_SECONDS = 0.2
 # The thread may be in the middle of an attempt to renew when it is told to end; nobody waits longer for it than this.
 JOIN_SECONDS = 5.0
 # This long before the lease runs out our jobs are told to stop: they need time to, and clocks don't run alike.
@@ -65,12 +66,13 @@ class Lease:
             await asyncio.to_thread(self._thread.join, JOIN_SECONDS)
 
     async def _watch_until_stopped(self) -> None:
+        was_held = True
         while True:
-            while (left := self._held_until - time.monotonic()) > 0:
-                await asyncio.sleep(left)
-            self._on_lost()
-            while not self.is_held():
-                await asyncio.sleep(RETRY_SECONDS)
+            is_held = self.is_held()
+            if was_held and not is_held:
+                self._on_lost()
+            was_held = is_held
+            await asyncio.sleep(WATCH_SECONDS)
 
     def _renew_until_stopped(self) -> None:
         while not self._stop.is_set():

@@ -92,13 +92,24 @@ async def run_in_process(job_type: JobType, running: RunningJob, progress: Progr
         raise JobFailed(f"The handler's process could not be started: {error.strerror}.", code="process_not_started") from error
     finally:
         os.close(write_end)
+    burial = asyncio.create_task(_bury(process), name="bury a handler's process")
     try:
         return await _converse(process, _order(job_type, running), read_end, progress)
     finally:
         # Whatever the handler has started goes with it, also after a success.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        _kill_group(process)
+        await burial
+
+
+async def _bury(process: asyncio.subprocess.Process) -> None:
+    """When it has died, kill what it started: that would hold our pipe open, and us with it."""
+    await process.wait()
+    _kill_group(process)
+
+
+def _kill_group(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _order(job_type: JobType, running: RunningJob) -> Order:
@@ -153,5 +164,5 @@ async def _listen(process: asyncio.subprocess.Process, reader: asyncio.StreamRea
 
 
 def _died(status: int) -> JobFailed:
-    how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+    how = f"was killed by signal {-status} ({signal.strsignal(-status)})" if status < 0 else f"ended with status {status}"
     return JobFailed(f"The handler's process {how} before it gave a result.", code="process_died")

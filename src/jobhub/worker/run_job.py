@@ -132,6 +132,8 @@ def _outcome_of(claimed: ClaimedJob, handler: asyncio.Task[Any]) -> Outcome:
             return _completed(claimed, handler.result())
         case JobFailed() as error:
             return _failed(claimed, str(error.error_code), str(error.message), error=error, retryable=error.retryable)
+        case NotStorable() as error:  # found out by the process that ran it
+            return _failed(claimed, "result_not_serialisable", str(error), retryable=False)
         case HandlerExit() as error:
             return _failed(claimed, "handler_error", str(error), error=error)
         case error:

@@ -1,0 +1,125 @@
+"""The hot statements find their rows by index, whether PostgreSQL knows the values or plans for any."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from jobhub.domain.jobs import JobStatus
+from jobhub.store import listing
+from jobhub.store.listing import JobFilter
+from jobhub.store.statements import statements
+from tests import factories
+
+NOW = datetime.now(UTC)
+ONE = factories.new_id()
+BY = {"actor_id": None, "reason": None, "request_id": None}
+OUTCOMES = {
+    "job_ids": [ONE],
+    "attempts": [1],
+    "outcomes": ["completed"],
+    "statuses": ["completed"],
+    "results": [None],
+    "error_codes": [None],
+    "error_messages": [None],
+    "tracebacks": [None],
+    "delays_seconds": [0.0],
+}
+HOT = {
+    "promote_jobs": {},
+    "claim_jobs": {"worker_id": ONE, "queues": ["default"], "known_types": ["test.echo"], "slots": 20},
+    "finish_jobs": OUTCOMES,
+    "report_progress": {"job_id": ONE, "attempt": 1, "percentage": 5, "message": None},
+    "rescue_jobs": {},
+    "list_running_jobs": {"worker_id": ONE},
+    "get_job": {"job_id": ONE, "owner_id": ONE},
+    "list_attempts": {"job_id": ONE},
+    "queue_places": {"job_ids": [ONE]},
+    "cancel_job": {"job_id": ONE, "owner_id": ONE, **BY},
+    "retry_job": {"job_id": ONE, "owner_id": ONE, **BY},
+    "force_complete_job": {"job_id": ONE, "result": None, **BY},
+    "clean_up_jobs": {"cutoff": NOW - timedelta(days=30), "statuses": ["completed"]},
+    "oldest_due": {},
+}
+_SCAN = re.compile(r"Seq Scan on (?:jobs|procrastinate_jobs)\b.*")
+
+
+@pytest.fixture
+def many_jobs(sql, alice):
+    """20,000 jobs, most of them completed, of a hundred users; a tenth waits, a few run."""
+    sql.execute(
+        "INSERT INTO users (id, email, password_hash, role)"
+        " SELECT gen_random_uuid(), n || '@example.org', '$argon2id$x', 'user' FROM generate_series(1, 99) AS n"
+    )
+    sql.execute(
+        """
+        INSERT INTO jobs (id, owner_id, job_type, queue, title, parameters, status, due_at, delivery_id, attempt, started_at, worker_id,
+            created_at, completed_at)
+        SELECT gen_random_uuid(), owners.ids[1 + n % 100], 'test.echo', 'default', 'x', '{}', status::job_status, now(),
+            CASE status WHEN 'pending' THEN n END, (status <> 'pending')::int, now(), gen_random_uuid(),
+            now() - make_interval(secs => n), CASE status WHEN 'completed' THEN now() - make_interval(secs => n) END
+        FROM (
+            SELECT n, CASE WHEN n % 10 = 0 THEN 'pending' WHEN n % 1000 = 1 THEN 'running' ELSE 'completed' END AS status
+            FROM generate_series(1, 20000) AS n
+        ) AS made
+        CROSS JOIN (SELECT array_agg(id ORDER BY id) AS ids FROM users) AS owners
+        """
+    )
+    sql.execute("SELECT count(deliver_job(id, queue, priority)) FROM jobs WHERE status = 'pending'")
+    sql.execute(
+        "INSERT INTO job_attempts (job_id, number, worker_id, due_at, started_at, outcome)"
+        " SELECT id, 1, worker_id, due_at, started_at, 'completed' FROM jobs WHERE status = 'completed'"
+    )
+    sql.execute("ANALYZE")
+
+
+def plan(sql, text: str, values: list) -> str:
+    cursor = psycopg.RawCursor(sql, row_factory=psycopg.rows.tuple_row)
+    return "\n".join(row[0] for row in cursor.execute(f"EXPLAIN {text}".encode(), values).fetchall())
+
+
+def generic_plan(sql, text: str) -> str:
+    cursor = sql.cursor(row_factory=psycopg.rows.tuple_row)
+    return "\n".join(row[0] for row in cursor.execute(f"EXPLAIN (GENERIC_PLAN) {text}".encode()).fetchall())
+
+
+def test_no_hot_statement_scans_a_table(sql, many_jobs):
+    scans = {}
+    for name, values in HOT.items():
+        statement = statements()[name]
+        plans = {"custom": plan(sql, statement.sql, [values[parameter] for parameter in statement.parameters])}
+        if sql.info.server_version >= 160000:
+            plans["generic"] = generic_plan(sql, statement.sql)
+        scans |= {f"{name} ({kind})": found[0] for kind, text in plans.items() if (found := _SCAN.findall(text))}
+
+    assert scans == {}
+
+
+class Composed:
+    """Takes down what `store.listing` would run."""
+
+    async def fetch_composed(self, sql, values):
+        self.sql, self.values = sql, values
+        return [{"total": 0}]
+
+
+@pytest.mark.parametrize("part", ["first page", "next page"])
+async def test_a_page_of_ones_own_jobs_is_read_in_the_order_of_its_index(sql, alice, many_jobs, part):
+    composed = Composed()
+    after = (NOW, ONE) if part == "next page" else None
+    with pytest.raises((KeyError, AttributeError, TypeError)):  # there is no row to make a job of
+        await listing.list_jobs(composed, JobFilter(owner_id=alice.id), offset=0, limit=21, after=after)
+
+    text = plan(sql, composed.sql, composed.values)
+
+    assert "jobs_newest_of_owner_idx" in text
+    assert not _SCAN.search(text)
+    assert "Sort" not in text
+
+
+async def test_the_total_of_ones_own_jobs_is_counted_by_index(sql, alice, many_jobs):
+    composed = Composed()
+    await listing.count_jobs(composed, JobFilter(owner_id=factories.new_id(), statuses=(JobStatus.FAILED,)))
+
+    assert not _SCAN.search(plan(sql, composed.sql, composed.values))

@@ -1,0 +1,85 @@
+"""Accounts and tokens in the database: case, throttling by the clock, what is forgotten when."""
+
+import pytest
+
+from jobhub.domain.users import Role
+from jobhub.store import users as store
+from jobhub.store.jobs import Act
+from tests import factories
+
+FINGERPRINT = b"f" * 32
+ACT = Act(actor_id=None, request_id="r")
+
+
+async def test_an_account_is_found_whatever_the_case_of_its_address(db, alice):
+    found = [await store.get_user_by_email(db, email) for email in ("alice@example.org", "ALICE@Example.ORG", "alice@example.com")]
+
+    assert [user and user[0].id for user in found] == [alice.id, alice.id, None]
+
+
+async def test_a_taken_address_makes_no_account_and_no_audit_row(db, sql, alice):
+    given = {"user_id": factories.new_id(), "email": "Alice@Example.org", "password_hash": "$argon2id$x", "role": Role.USER}
+
+    assert await store.create_user(db, act=ACT, **given) is None
+    assert sql.execute("SELECT FROM audit_log").fetchall() == []
+
+
+# (failures so far, seconds since the last, whether the next has to wait)
+DELAYS = [
+    (4, 0, False),
+    (5, 0, True),
+    (5, 2, False),
+    (6, 1, True),
+    (6, 3, False),
+    (10, 30, True),
+    (10, 33, False),
+    (99, 890, True),
+    (99, 901, False),
+]
+
+
+@pytest.mark.parametrize(("failures", "seconds_ago", "must_wait"), DELAYS)
+async def test_each_failure_after_the_fifth_doubles_the_wait_up_to_fifteen_minutes(db, sql, failures, seconds_ago, must_wait):
+    sql.execute("INSERT INTO login_failures VALUES (%s, %s, now() - make_interval(secs => %s))", [FINGERPRINT, failures, seconds_ago])
+
+    assert (await store.login_delay(db, FINGERPRINT) > 0) is must_wait
+
+
+@pytest.mark.parametrize(("hours_ago", "failures"), [(23, 8), (25, 1)])
+async def test_after_a_day_the_count_starts_anew(db, sql, hours_ago, failures):
+    sql.execute("INSERT INTO login_failures VALUES (%s, 7, now() - make_interval(hours => %s))", [FINGERPRINT, hours_ago])
+
+    await store.record_login_failure(db, FINGERPRINT)
+
+    assert sql.execute("SELECT failures FROM login_failures").fetchone().failures == failures
+
+
+async def test_a_hash_is_renewed_only_if_it_is_still_the_same(db, sql, alice):
+    await store.replace_password_hash(db, alice.id, old_hash="$argon2id$another", new_hash="$argon2id$new")
+
+    assert sql.execute("SELECT password_hash FROM users").fetchone().password_hash == "$argon2id$no-password-fits"
+
+
+async def test_only_expired_tokens_are_forgotten(db, sql, alice):
+    kept, expired = factories.new_id(), factories.new_id()
+    for token_id in (kept, expired):
+        await store.add_refresh_token(
+            db, token_id=token_id, family_id=token_id, user_id=alice.id, secret_sha256=FINGERPRINT, lifetime_seconds=60
+        )
+    sql.execute(
+        "UPDATE refresh_tokens SET created_at = now() - interval '9 s', expires_at = now() - interval '1 s' WHERE id = %s", [expired]
+    )
+
+    assert await store.remove_expired_tokens(db) == 1
+    assert [row.id for row in sql.execute("SELECT id FROM refresh_tokens").fetchall()] == [kept]
+
+
+async def test_the_right_id_with_the_wrong_secret_neither_uses_nor_revokes(db, alice):
+    token_id = factories.new_id()
+    await store.add_refresh_token(
+        db, token_id=token_id, family_id=token_id, user_id=alice.id, secret_sha256=FINGERPRINT, lifetime_seconds=60
+    )
+
+    assert await store.use_refresh_token(db, token_id=token_id, secret_sha256=b"g" * 32) is None
+    assert await store.revoke_family_of_token(db, token_id=token_id, secret_sha256=b"g" * 32) == 0
+    assert await store.use_refresh_token(db, token_id=token_id, secret_sha256=FINGERPRINT) == (alice.id, token_id)
