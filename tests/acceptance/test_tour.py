@@ -19,15 +19,15 @@ def jobhub() -> Iterator[Service]:
 
 
 @pytest.fixture(scope="module")
-def admin(jobhub: Service) -> Iterator[httpx.Client]:
-    yield jobhub.log_in(*jobhub.administrator())
+def admin(jobhub: Service) -> httpx.Client:
+    return jobhub.log_in(*jobhub.administrator())
 
 
 @pytest.fixture(scope="module")
-def user(jobhub: Service) -> Iterator[httpx.Client]:
+def user(jobhub: Service) -> httpx.Client:
     added = jobhub.run("users", "add", "user@example.org", "--password-stdin", stdin="correct horse battery\n")
     assert added.returncode == 0, added.stderr
-    yield jobhub.client(jobhub.run("token", "user@example.org").stdout.strip())
+    return jobhub.client(jobhub.run("token", "user@example.org").stdout.strip())
 
 
 @pytest.fixture(scope="module")
