@@ -173,9 +173,13 @@ async def test_a_process_that_can_not_be_started_fails_the_attempt(
 
 async def test_nothing_stays_open_after_it(db: Database, sql: psycopg.Connection, alice: User) -> None:
     await act(db, sql, alice, "identify")
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
 
     for name in ("identify", "leave", "raise_value_error"):
         await act(db, sql, alice, name)
 
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))

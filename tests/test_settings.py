@@ -1,0 +1,64 @@
+"""Settings are read from the environment, and what makes no sense there is said with the variable's name."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobhub.domain.errors import OperatorError
+from jobhub.settings import Settings, read_settings
+
+
+def test_an_empty_environment_means_the_defaults() -> None:
+    assert read_settings({}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "field", "value"),
+    [
+        ("JOBHUB_DATABASE_URL", "postgresql://db/jobs", "database_url", "postgresql://db/jobs"),
+        ("DATABASE_URL", "postgresql://db/jobs", "database_url", "postgresql://db/jobs"),
+        ("JOBHUB_SECRET_KEY", "s", "secret_key", "s"),
+        ("JOBHUB_HOST", "::1", "host", "::1"),
+        ("JOBHUB_PORT", "0", "port", 0),
+        ("JOBHUB_PORT", "65535", "port", 65535),
+        ("JOBHUB_DATA_DIR", "/var/lib/jobhub", "data_dir", Path("/var/lib/jobhub")),
+        ("JOBHUB_HANDLERS", " a.b , c,", "handlers", ("a.b", "c")),
+        ("JOBHUB_DEMO", "1", "demo", True),
+        ("JOBHUB_DEMO", "0", "demo", False),
+        ("JOBHUB_CONCURRENCY", "10000", "concurrency", 10_000),
+        ("JOBHUB_QUEUES", "mail", "queues", ("mail",)),
+        ("JOBHUB_SHUTDOWN_GRACE_SECONDS", "0.5", "shutdown_grace_seconds", 0.5),
+        ("JOBHUB_LOG_LEVEL", "debug", "log_level", "DEBUG"),
+        ("JOBHUB_PORT", "", "port", 8000),
+    ],
+)
+def test_each_variable_sets_its_field(variable: str, text: str, field: str, value: Any) -> None:
+    assert getattr(read_settings({variable: text}), field) == value
+
+
+def test_our_own_name_for_the_database_wins() -> None:
+    settings = read_settings({"DATABASE_URL": "postgresql://other/", "JOBHUB_DATABASE_URL": "postgresql://ours/"})
+
+    assert settings.database_url == "postgresql://ours/"
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("JOBHUB_PORT", "65536"),
+        ("JOBHUB_PORT", "-1"),
+        ("JOBHUB_PORT", "http"),
+        ("JOBHUB_PORT", "80.5"),
+        ("JOBHUB_CONCURRENCY", "0"),
+        ("JOBHUB_CONCURRENCY", "10001"),
+        ("JOBHUB_SHUTDOWN_GRACE_SECONDS", "-0.1"),
+        ("JOBHUB_SHUTDOWN_GRACE_SECONDS", "nan"),
+        ("JOBHUB_SHUTDOWN_GRACE_SECONDS", "inf"),
+        ("JOBHUB_DEMO", "yes"),
+        ("JOBHUB_LOG_LEVEL", "loud"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(variable: str, text: str) -> None:
+    with pytest.raises(OperatorError, match=f"{variable} must be .*{text}"):
+        read_settings({variable: text})
