@@ -60,5 +60,5 @@ def test_our_own_name_for_the_database_wins() -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(variable: str, text: str) -> None:
-    with pytest.raises(OperatorError, match=f"{variable} must be .*{text}"):
+    with pytest.raises(OperatorError, match=f"{variable} must be .*(?i:{text})"):
         read_settings({variable: text})

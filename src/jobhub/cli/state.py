@@ -79,7 +79,14 @@ def secret_key(settings: Settings) -> bytes:
     kept = settings.data_dir / "secret_key"
     if settings.secret_key is None and not kept.exists():
         raise OperatorError("JOBHUB_SECRET_KEY is not set: it signs the tokens and must be the same for all API processes.")
-    return check_secret(settings.secret_key or kept.read_text(encoding="ascii").strip())
+    return check_secret(settings.secret_key or _read_key(kept))
+
+
+def _read_key(kept: Path) -> str:
+    try:
+        return kept.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OperatorError(f"The signing key in {kept} can't be read ({error}): set JOBHUB_SECRET_KEY, or put that file right.") from error
 
 
 def make_secret_key(settings: Settings) -> bytes:

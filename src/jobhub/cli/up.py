@@ -108,7 +108,7 @@ def _database(settings: Settings) -> Iterator[EmbeddedServer | None]:
 def _children(settings: Settings, dsn: str, key: bytes, workers: int) -> list[Child]:
     environ = os.environ | {
         "JOBHUB_DATABASE_URL": dsn,
-        "JOBHUB_SECRET_KEY": key.decode("ascii"),
+        "JOBHUB_SECRET_KEY": key.decode(),
         "JOBHUB_HOST": settings.host,
         "JOBHUB_PORT": str(settings.port),
         "JOBHUB_DATA_DIR": str(settings.data_dir),
