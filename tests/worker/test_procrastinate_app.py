@@ -46,6 +46,8 @@ async def dispatching(
         worker.end()
         async with asyncio.timeout(10):
             await dispatcher
+            # As the service does: what was claimed and not handed out when the end came.
+            await manager.release_unstarted()
 
 
 def statuses(sql: psycopg.Connection, ids: list[UUID]) -> list[str]:
