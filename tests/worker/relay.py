@@ -12,8 +12,8 @@ class Relay:
     def __init__(self, dsn: str) -> None:
         self._target = urlsplit(dsn)
         self._writers: set[asyncio.StreamWriter] = set()
-        self._flows = asyncio.Event()
-        self._flows.set()
+        self._flows = _flowing()
+        self._frozen: list[asyncio.Event] = []
         self.is_refusing = False
         self.port = 0
 
@@ -29,11 +29,18 @@ class Relay:
 
     def restore(self) -> None:
         self.is_refusing = False
-        self._flows.set()
+        for flow in (self._flows, *self._frozen):
+            flow.set()
 
     def freeze(self) -> None:
         """Pass nothing on any more, and answer nothing."""
         self._flows.clear()
+
+    def freeze_present_ones(self) -> None:
+        """As `freeze`, but connections made from now on work."""
+        self._flows.clear()
+        self._frozen.append(self._flows)
+        self._flows = _flowing()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.is_refusing:
@@ -56,12 +63,19 @@ class Relay:
         return await asyncio.open_connection(self._target.hostname, self._target.port or 5432)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        flow = self._flows
         with suppress(OSError):
             while part := await reader.read(65536):
-                await self._flows.wait()
+                await flow.wait()
                 writer.write(part)
                 await writer.drain()
         writer.transport.abort()
+
+
+def _flowing() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
 
 
 @asynccontextmanager

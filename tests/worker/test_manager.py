@@ -221,20 +221,30 @@ async def test_reconciling_leaves_alone_what_both_agree_on(sql: psycopg.Connecti
     assert not any(running.stopped.is_set() for running in manager.running)
 
 
-async def test_reconciling_waits_for_a_claim_on_its_way(sql: psycopg.Connection, alice: User, manager: DispatchManager) -> None:
-    """Else a job would be given back that was claimed between the look into memory and the look into the database."""
-    job_id = factories.make_job(sql, alice)
-    with sql.transaction():
-        sql.execute("LOCK TABLE procrastinate_jobs")
-        fetching = asyncio.create_task(fetch(manager))
-        await attempts.until(lambda: sql.execute("SELECT FROM pg_locks WHERE NOT granted").rowcount)
-        reconciling = asyncio.create_task(manager.reconcile())
-        await asyncio.sleep(0)
+async def test_reconciling_waits_for_a_claim_on_its_way(
+    sql: psycopg.Connection, alice: User, manager: DispatchManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a job would be given back that is claimed in the database and not yet known here."""
+    real, claimed, may_return = dispatch.claim_jobs, asyncio.Event(), asyncio.Event()
 
+    async def claim_jobs(db: Database, **parameters: Any) -> Any:
+        found = await real(db, **parameters)
+        claimed.set()
+        await may_return.wait()
+        return found
+
+    monkeypatch.setattr(dispatch, "claim_jobs", claim_jobs)
+    job_id = factories.make_job(sql, alice)
+    fetching = asyncio.create_task(fetch(manager))
+    await claimed.wait()
+
+    reconciling = asyncio.create_task(manager.reconcile())
+    await asyncio.wait({reconciling}, timeout=0.3)
+    may_return.set()
     await asyncio.gather(fetching, reconciling)
 
-    row = factories.job_row(sql, job_id)
-    assert (row.status, attempts.attempt_rows(sql, job_id)) == ("running", [])
+    assert factories.job_row(sql, job_id).status == "running"
+    assert attempts.attempt_rows(sql, job_id) == []
 
 
 async def test_reconciling_notices_a_cancel(db: Database, sql: psycopg.Connection, alice: User, manager: DispatchManager) -> None:

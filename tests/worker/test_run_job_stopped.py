@@ -197,6 +197,24 @@ async def test_a_fenced_attempt_leaves_no_outcome_even_if_it_was_told_to_stop_be
     assert stage.running.outcome is None
 
 
+async def test_an_attempt_fenced_while_its_handler_ends_by_itself_leaves_no_outcome(
+    db: Database, sql: psycopg.Connection, alice: User
+) -> None:
+    stages: list[Stage] = []
+
+    @jobhub.job_type("test.photo_finish")
+    async def photo_finish(ctx: jobhub.JobContext, params: Nothing) -> str:
+        await attempts.until(lambda: stages)
+        stages[0].running.stop(StopReason.FENCED)
+        return "first"
+
+    stages.append(await start(db, sql, alice, photo_finish))
+    await stages[0].end()
+
+    assert stages[0].running.outcome is None
+    assert row_of(sql, stages[0]).status == "running"
+
+
 async def test_the_late_outcome_of_a_force_completed_job_is_dropped(
     db: Database, sql: psycopg.Connection, alice: User, admin: User
 ) -> None:
