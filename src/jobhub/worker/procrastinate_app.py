@@ -10,7 +10,7 @@ tests/contract/test_procrastinate_private.py fails when these, or the methods of
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -48,7 +48,7 @@ class DispatchWorker(Worker):
         self,
         app: App,
         manager: DispatchManager,
-        run: Callable[[RunningJob], Awaitable[None]],
+        run: Callable[[RunningJob], Coroutine[Any, Any, None]],
         *,
         queues: list[str],
         concurrency: int,
@@ -67,7 +67,7 @@ class DispatchWorker(Worker):
         self._run = run
         self._grace_seconds = grace_seconds
         # Whoever drops a running task's last reference may lose it, and a handler that was given up still runs.
-        self._attempts: set[asyncio.Future[None]] = set()
+        self._attempts: set[asyncio.Task[None]] = set()
 
     async def dispatch(self) -> None:
         """Claim and run jobs until `end` is called and everything that ran has ended or was released."""
@@ -82,6 +82,7 @@ class DispatchWorker(Worker):
         self._new_job_event.set()
 
     async def _fetch_and_process_jobs(self) -> None:
+        loop = asyncio.get_running_loop()
         while not self._stop_event.is_set():
             if not self._manager.has_free_slot:
                 await procrastinate_utils.wait_any(self._manager.free_slot(), self._stop_event.wait())
@@ -95,7 +96,7 @@ class DispatchWorker(Worker):
                 return
             else:
                 for running in claimed:
-                    attempt = asyncio.ensure_future(self._run(running))
+                    attempt = loop.create_task(self._run(running))
                     self._attempts.add(attempt)
                     attempt.add_done_callback(self._attempts.discard)
 
@@ -111,7 +112,7 @@ class DispatchWorker(Worker):
 def create_worker(
     connector: NoConnector,
     manager: DispatchManager,
-    run: Callable[[RunningJob], Awaitable[None]],
+    run: Callable[[RunningJob], Coroutine[Any, Any, None]],
     *,
     queues: list[str],
     concurrency: int,

@@ -61,7 +61,8 @@ class Recorder:
                 await self._record_one_by_one(outcomes, error)
                 return
             else:
-                self._report_fenced(outcomes, {(row.job_id, row.attempt) for row in recorded})
+                if len(recorded) < len(outcomes):
+                    self._report_fenced(outcomes, {(row.job_id, row.attempt) for row in recorded})
                 return
 
     async def _record_one_by_one(self, outcomes: list[Outcome], error: Exception) -> None:
