@@ -67,7 +67,8 @@ started AS (
         AND jobs.status = 'pending'
         AND (jobs.job_type = ANY(:known_types::text []) OR jobs.due_at < now() - interval '1 hour')
     RETURNING
-        jobs.id, jobs.owner_id, jobs.job_type, jobs.attempt, jobs.failed_attempts, jobs.max_attempts, jobs.parameters
+        jobs.id, jobs.owner_id, jobs.job_type, jobs.attempt, jobs.failed_attempts, jobs.lost_attempts, jobs.max_attempts,
+        jobs.parameters
 ),
 put_back AS (
     UPDATE jobs
@@ -79,7 +80,7 @@ put_back AS (
 )
 SELECT
     due.id AS delivery_id, started.id, started.owner_id, started.job_type, started.attempt, started.failed_attempts,
-    started.max_attempts, started.parameters
+    started.lost_attempts, started.max_attempts, started.parameters
 FROM due
 LEFT JOIN started ON due.job_id = started.id
 ORDER BY due.priority DESC, due.id
@@ -107,7 +108,8 @@ RETURNING jobs.id;
 
 -- name: finish_jobs
 -- Record how attempts ended, all in one statement: complete, fail, cancel and release differ only in their values.
--- A job that would go back to pending but was asked to stop is cancelled instead.
+-- A job that would go back to pending but was asked to stop is cancelled instead. An attempt that was lost with the process it had to
+-- itself (worker_lost, from worker.quarantine) is counted as rescue_jobs counts those lost with their worker.
 -- params:  arrays of one length: job_ids, attempts, outcomes, statuses, results, error_codes, error_messages, tracebacks,
 --          delays_seconds (for those that go back to pending; 0: at once)
 -- returns: job_id, attempt, status of each accepted outcome. An outcome without a row was fenced off: the job is not running that attempt
@@ -149,9 +151,10 @@ SET
     status = target.status,
     progress_percentage = CASE target.status WHEN 'completed' THEN 100 ELSE jobs.progress_percentage END,
     result = CASE target.status WHEN 'completed' THEN target.result END,
-    error_code = target.error_code,
-    error_message = target.error_message,
+    error_code = CASE WHEN target.outcome <> 'worker_lost' OR target.status = 'failed' THEN target.error_code END,
+    error_message = CASE WHEN target.outcome <> 'worker_lost' OR target.status = 'failed' THEN target.error_message END,
     failed_attempts = jobs.failed_attempts + (target.outcome = 'failed')::integer,
+    lost_attempts = jobs.lost_attempts + (target.outcome = 'worker_lost')::integer,
     scheduled_for = CASE
         WHEN target.status = 'pending' AND target.outcome = 'failed' THEN now() + make_interval(secs => target.delay_seconds)
         ELSE jobs.scheduled_for

@@ -19,8 +19,9 @@ from jobhub.domain.jobs import AttemptOutcome, ClaimedJob, JobStatus, Outcome
 from jobhub.domain.validation import convert
 from jobhub.store.database import Database
 from jobhub.worker.manager import released
-from jobhub.worker.process_handler import run_in_process
+from jobhub.worker.process_handler import ProcessDied, run_in_process
 from jobhub.worker.progress import Progress
+from jobhub.worker.quarantine import lost, runs_apart
 from jobhub.worker.running import RunningJob, StopReason
 from jobhub.worker.texts import NotStorable, storable_result, storable_text, traceback_text
 
@@ -49,6 +50,7 @@ class Context:
 
     async def progress(self, percentage: float, message: str | None = None) -> None:
         self._progress.report(percentage, message)
+        await asyncio.sleep(0)  # a handler that does nothing but report must not keep the loop to itself
 
 
 class HandlerExit(Exception):
@@ -88,15 +90,18 @@ async def _run_handler(running: RunningJob, job_type: JobType, parameters: Any, 
     if running.stopped.is_set():
         return _outcome_of_stopped(running, job_type, has_ended=True)
     context = Context(running, progress)
-    work = run_in_process(job_type, running, progress) if job_type.runs_in_process else _guarded(job_type.handler, context, parameters)
+    apart = runs_apart(job_type, running.claimed)
+    work = run_in_process(job_type, running, progress) if apart else _guarded(job_type.handler, context, parameters)
     handler = asyncio.create_task(work, name=f"{job_type.name} {running.claimed.id}")
     stopped = asyncio.create_task(running.stopped.wait())
     try:
-        await asyncio.wait({handler, stopped}, timeout=job_type.timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
+        # A process watches its time itself, from when it has started.
+        timeout = None if apart else job_type.timeout_seconds
+        await asyncio.wait({handler, stopped}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopped.cancel()
     if handler.done():
-        return _outcome_of(running.claimed, handler)
+        return _outcome_of(running.claimed, job_type, handler)
     if not running.stopped.is_set():
         running.stop(StopReason.TIMED_OUT)
     has_ended = await _stop(handler)
@@ -123,15 +128,17 @@ async def _stop(handler: asyncio.Task[Any]) -> bool:
     return False
 
 
-def _outcome_of(claimed: ClaimedJob, handler: asyncio.Task[Any]) -> Outcome:
+def _outcome_of(claimed: ClaimedJob, job_type: JobType, handler: asyncio.Task[Any]) -> Outcome:
     """What a handler that ended by itself has to say."""
     if handler.cancelled():
         return _failed(claimed, "cancelled_internally", "Something inside the handler cancelled it, though nobody had asked for that.")
     match handler.exception():
         case None:
             return _completed(claimed, handler.result())
+        case ProcessDied() as error if not job_type.runs_in_process:
+            return lost(claimed, error)
         case JobFailed() as error:
-            return _failed(claimed, str(error.error_code), str(error.message), error=error, retryable=error.retryable)
+            return _failed(claimed, error.error_code, error.message, error=error, retryable=error.retryable)
         case NotStorable() as error:  # found out by the process that ran it
             return _failed(claimed, "result_not_serialisable", str(error), retryable=False)
         case HandlerExit() as error:
@@ -167,7 +174,7 @@ def _outcome_of_stopped(running: RunningJob, job_type: JobType, *, has_ended: bo
             return None
 
 
-def _failed(claimed: ClaimedJob, code: str, message: str, *, error: BaseException | None = None, retryable: bool = True) -> Outcome:
+def _failed(claimed: ClaimedJob, code: object, message: object, *, error: BaseException | None = None, retryable: bool = True) -> Outcome:
     """A failed attempt, followed by another one if it may and there is one left."""
     failed_attempts = claimed.failed_attempts + 1
     again = retryable and failed_attempts < claimed.max_attempts
