@@ -32,7 +32,9 @@ def test_a_text_loses_only_what_postgresql_can_not_hold(text: str, stored: str) 
 
 def test_a_text_is_cut_in_the_middle_one_character_past_the_limit() -> None:
     assert storable_text("a" * 100, 100) == "a" * 100
-    assert storable_text("a" * 50 + "x" + "b" * 50, 100) == "a" * 50 + "\n… 1 characters left out …\n" + "b" * 50
+    cut = storable_text("a" * 50 + "x" + "b" * 50, 100)
+    assert cut == "a" * 30 + "\n… 41 characters left out …\n" + "b" * 30
+    assert storable_text(cut, 100) == cut
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from jobhub.worker.manager import DispatchManager
 from jobhub.worker.procrastinate_app import DispatchWorker, NoConnector, create_worker
 from jobhub.worker.run_job import run_job
 from jobhub.worker.running import StopReason
+from jobhub.worker.watchdog import LoopWatchdog
 
 POOL_SIZE = 5  # claims, outcomes, progress and the loops take turns
 PROMOTE_SECONDS = 0.5
@@ -177,7 +178,8 @@ async def _background(
     ]
     tasks = [asyncio.create_task(coroutine) for coroutine in work]
     try:
-        yield
+        with LoopWatchdog(manager.running):
+            yield
     finally:
         for task in tasks:
             task.cancel()

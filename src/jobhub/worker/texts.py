@@ -11,6 +11,8 @@ MAX_MESSAGE_LENGTH = 2_000
 MAX_TRACEBACK_LENGTH = 16_384
 MAX_RESULT_BYTES = 8 * 1024 * 1024
 
+_ROOM_FOR_THE_CUT = 40  # for the words that say so: what a child has cut fits its worker's limit too
+
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 # In the JSON of a value that may need cleaning: U+0000, and what msgspec makes of NaN and the infinities.
 # Looking for them is a hundred times as fast as walking through the value.
@@ -25,7 +27,8 @@ def storable_text(text: object, limit: int = MAX_MESSAGE_LENGTH) -> str:
     """Anything as a text without what PostgreSQL can't hold, cut in the middle if it is too long, even if its `str()` raises."""
     words = text if isinstance(text, str) else _words(text)
     if len(words) > limit:  # first, for there may be megabytes
-        words = f"{words[: limit // 2]}\n… {len(words) - limit} characters left out …\n{words[-limit // 2 :]}"
+        kept = (limit - _ROOM_FOR_THE_CUT) // 2
+        words = f"{words[:kept]}\n… {len(words) - 2 * kept} characters left out …\n{words[-kept:]}"
     return _UNSTORABLE.sub("\ufffd", words)
 
 
