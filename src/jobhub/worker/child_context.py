@@ -32,6 +32,7 @@ class Parent:
     def report(self, report: ProgressMessage) -> None:
         """At once, if the last one is a while ago: a handler that crashes next shows how far it came. Else a thread does it."""
         if time.monotonic() - self._reported_at >= SECONDS_BETWEEN_REPORTS:
+            self._reported_at = time.monotonic()
             self.tell(report)
         else:
             self._newest = _later(self._newest, report)
@@ -44,7 +45,6 @@ class Parent:
             if newest:
                 self._write(newest)
             self._write(message)
-            self._reported_at = time.monotonic()
 
     def _write(self, message: Message) -> None:
         self._out.write(msgspec.json.encode(message) + b"\n")
