@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import locale
+import multiprocessing
 import os
 import resource
 import signal
@@ -126,6 +127,32 @@ def die_leaving_a_daemon(ctx: Any) -> NoReturn:
 
 def fork_and_return_twice(ctx: Any) -> str:
     return "copy" if os.fork() == 0 else "original"
+
+
+def leave_a_daemon_that_prints(ctx: Any) -> str:
+    """For as long as somebody listens."""
+    if not os.fork():
+        os.setsid()
+        while True:
+            print("x" * 99)
+    return "left"
+
+
+async def fork_and_go_on(ctx: Any) -> str:
+    """The copy has the event loop of the worker, and all its connections."""
+    copy = os.fork()
+    for _ in range(10):
+        await asyncio.sleep(0.05)
+    return str(os.WEXITSTATUS(os.waitpid(copy, 0)[1]))
+
+
+async def use_multiprocessing(ctx: Any) -> int:
+    """As one may."""
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(0.1,))
+    child.start()
+    while child.exitcode is None:
+        await asyncio.sleep(0.02)
+    return child.exitcode
 
 
 def change_the_process(ctx: Any) -> str:

@@ -29,6 +29,7 @@ IN_A_PROCESS = {
     "leave_a_thread": COMPLETED,
     "leave_a_program": COMPLETED,
     "leave_a_daemon": COMPLETED,
+    "leave_a_daemon_that_prints": COMPLETED,
     "die_leaving_a_daemon": PROCESS_DIED,
     "fork_and_return_twice": COMPLETED,
     "change_the_process": COMPLETED,
@@ -53,6 +54,8 @@ ON_THE_LOOP = {
     "sys_exit": HANDLER_ERROR,
     "block": COMPLETED,
     "fork_and_return_twice": COMPLETED,
+    "fork_and_go_on": COMPLETED,
+    "use_multiprocessing": COMPLETED,
     "return_50_megabytes": NO_RESULT,
     "return_no_json": NO_RESULT,
     "return_nan": NO_RESULT,
@@ -125,4 +128,5 @@ def test_what_a_coroutine_raises_and_returns_harms_nobody_else(dsn: str, sql: ps
         assert ends(sql, made) == ON_THE_LOOP
         assert_neighbours_are_well(sql)
         assert [row.pid for row in worker_rows(sql)] == [worker.pid]
-    assert factories.job_row(sql, made["fork_and_return_twice"]).result == "original"
+    results = {act: factories.job_row(sql, made[act]).result for act in ("fork_and_return_twice", "fork_and_go_on", "use_multiprocessing")}
+    assert results == {"fork_and_return_twice": "original", "fork_and_go_on": "70", "use_multiprocessing": 0}

@@ -76,13 +76,16 @@ async def test_a_process_that_prints_letter_by_letter_makes_few_entries() -> Non
 async def test_a_pipe_that_others_hold_open_ends_with_its_process_and_loses_nothing() -> None:
     pipe = Pipe()
     os.write(pipe.write_end, b"last words")
+    later = os.dup(pipe.write_end)
     with structlog.testing.capture_logs() as entries:
         task = asyncio.create_task(log_output(pipe, structlog.get_logger()))
         await asyncio.sleep(0)
         os.write(pipe.write_end, b", really")
 
         pipe.end()
+        os.write(later, b" of somebody else")
         async with asyncio.timeout(10):
             await task
 
+    os.close(later)
     assert "".join(entry["text"] for entry in entries) == "last words, really"

@@ -40,7 +40,7 @@ def make_job(sql: psycopg.Connection, owner: User, job_type: str, act: str, path
     return factories.make_job(sql, owner, job_type=job_type, parameters=json.dumps({"act": act, "path": str(path)}))
 
 
-@pytest.mark.parametrize("act", ["exit_at_once", "crash", "kill_itself"])
+@pytest.mark.parametrize("act", ["exit_at_once", "crash", "kill_itself", "close_all_files"])
 def test_a_poison_job_costs_one_worker_and_its_50_neighbours_complete(
     dsn: str, sql: psycopg.Connection, alice: User, tmp_path: Path, act: str
 ) -> None:

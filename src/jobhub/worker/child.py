@@ -85,7 +85,9 @@ def _watch_parent(stop: Stop, descriptor: int) -> None:
 def _limit_memory(order: Order) -> None:
     if order.memory_limit_mb:
         limit = order.memory_limit_mb * 1024 * 1024
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit + SPARE_BYTES))
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        hard = limit + SPARE_BYTES if hard == resource.RLIM_INFINITY else min(hard, limit + SPARE_BYTES)
+        resource.setrlimit(resource.RLIMIT_AS, (min(limit, hard), hard))
 
 
 def _tell_end(message: Message, parent: Parent, *, pid: int) -> None:

@@ -1,7 +1,10 @@
 """Pipes from a handler's process to its worker. What is read from them, and for how long, is their reader's business."""
 
 import asyncio
+import fcntl
 import os
+import sys
+import termios
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 
@@ -16,19 +19,23 @@ class Pipe:
         os.set_blocking(self._read_end, False)
         self._woken = asyncio.Event()
         self._over = asyncio.Event()
+        self._left = 0
 
     async def read(self) -> bytes:
         """The next bytes; none: there will be no more. Other tasks get their turn, however fast they come."""
-        while True:
+        while not self._over.is_set():
             try:
                 part = os.read(self._read_end, CHUNK_BYTES)
             except BlockingIOError:
-                if self._over.is_set():
-                    return b""
                 await self._readable()
             else:
                 await asyncio.sleep(0)
                 return part
+        if not self._left:
+            return b""
+        part = os.read(self._read_end, self._left)
+        self._left -= len(part)
+        return part
 
     async def _readable(self) -> None:
         loop = asyncio.get_running_loop()
@@ -45,7 +52,10 @@ class Pipe:
             await asyncio.wait_for(self._over.wait(), seconds)
 
     def end(self) -> None:
-        """The process is dead: nothing but what is in the pipe now will come."""
+        """The process is dead: give what is in the pipe now, and nothing that others write to it later."""
+        if self._read_end >= 0:
+            in_pipe = fcntl.ioctl(self._read_end, termios.FIONREAD, bytes(4))
+            self._left = int.from_bytes(in_pipe, sys.byteorder)
         self._over.set()
         self._woken.set()
 
@@ -57,6 +67,7 @@ class Pipe:
     def close(self) -> None:
         self.close_write_end()
         os.close(self._read_end)
+        self._read_end = -1
 
 
 class LineTooLong(Exception):

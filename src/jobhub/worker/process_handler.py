@@ -126,9 +126,10 @@ async def _converse(process: asyncio.subprocess.Process, job_type: JobType, runn
         return await _listen(process, messages, progress, on_started=lambda: clock.set(job_type.timeout_seconds))
     except asyncio.CancelledError:
         await _send(process, CANCEL if running.stop_reason is StopReason.CANCELLED else STOP)
+        # A fenced attempt may soon run elsewhere: it must be gone within MARGIN_SECONDS of the lease.
+        is_patient = not job_type.runs_in_process and running.stop_reason is not StopReason.FENCED
         with contextlib.suppress(TimeoutError):
-            patience = KILL_AFTER_SECONDS if job_type.runs_in_process else KILL_COROUTINE_AFTER_SECONDS
-            await asyncio.wait_for(process.wait(), patience)
+            await asyncio.wait_for(process.wait(), KILL_COROUTINE_AFTER_SECONDS if is_patient else KILL_AFTER_SECONDS)
         raise
     finally:
         clock.stop()

@@ -23,6 +23,7 @@ from jobhub.store import dispatch, jobs, users
 from jobhub.store.database import Database
 from jobhub.store.dispatch import WorkerRow
 from jobhub.store.notifications import listen
+from jobhub.worker.forks import end_copies
 from jobhub.worker.lease import Lease
 from jobhub.worker.manager import DispatchManager
 from jobhub.worker.procrastinate_app import DispatchWorker, NoConnector, create_worker
@@ -57,6 +58,7 @@ async def run_worker(options: WorkerOptions, registry: Registry) -> int:
     A database that is away stops nothing, at the start or later.
     """
     stop = _stop_signals()
+    end_copies(asyncio.get_running_loop())
     row = _worker_row(options, registry)
     log = _log.bind(worker_id=str(row.worker_id))
     async with Database.open(options.dsn, max_size=POOL_SIZE, application_name="jobhub worker") as db:
