@@ -5,7 +5,6 @@ No transaction is open while a handler runs. An attempt that is fenced off has n
 """
 
 import asyncio
-import os
 import random
 from collections.abc import Callable
 from typing import Any
@@ -112,15 +111,11 @@ async def _run_handler(running: RunningJob, job_type: JobType, parameters: Any, 
 
 
 async def _guarded(handler: Callable[..., Any], context: Context, parameters: Any) -> Any:
-    pid = os.getpid()
     try:
         return await handler(context, parameters)
     except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
         # asyncio lets these through a task and into the loop, which would end the worker.
         raise HandlerExit(f"The handler raised {type(error).__name__}.") from error
-    finally:
-        if os.getpid() != pid:  # a copy of the worker that the handler forked and left running: it has our connections
-            os._exit(70)
 
 
 async def _stop(handler: asyncio.Task[Any]) -> bool:
