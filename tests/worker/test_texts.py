@@ -102,9 +102,7 @@ class Leaving:
         raise SystemExit
 
 
-@pytest.mark.parametrize(
-    ("thing", "text"), [(12, "12"), (None, "None"), (Leaving(), "Leaving, whose text can't be had: SystemExit")], ids=repr
-)
+@pytest.mark.parametrize(("thing", "text"), [(12, "12"), (None, "None"), (Leaving(), "Leaving, whose text can't be had: SystemExit")])
 def test_anything_has_a_text(thing: object, text: str) -> None:
     assert storable_text(thing) == text
 
