@@ -80,7 +80,8 @@ started AS (
         AND (jobs.job_type = ANY(:known_types::text []) OR jobs.unknown_type_since < now() - interval '1 hour')
     RETURNING
         due.rank, due.id AS delivery_id,
-        jobs.id, jobs.owner_id, jobs.job_type, jobs.attempt, jobs.failed_attempts, jobs.max_attempts, jobs.parameters
+        jobs.id, jobs.owner_id, jobs.job_type, jobs.attempt, jobs.failed_attempts, jobs.lost_attempts, jobs.max_attempts,
+        jobs.parameters
 ),
 noted AS (
     INSERT INTO claims (worker_id, job_ids)
@@ -94,7 +95,8 @@ put_back AS (
 )
 SELECT
     due_count.taken, started.rank, started.delivery_id,
-    started.id, started.owner_id, started.job_type, started.attempt, started.failed_attempts, started.max_attempts, started.parameters
+    started.id, started.owner_id, started.job_type, started.attempt, started.failed_attempts, started.lost_attempts,
+    started.max_attempts, started.parameters
 FROM (SELECT count(*) AS taken FROM due) AS due_count
 LEFT JOIN started ON true
 ORDER BY started.rank, started.delivery_id
@@ -122,7 +124,8 @@ RETURNING jobs.id;
 
 -- name: finish_jobs
 -- Record how attempts ended, all in one statement: complete, fail, cancel and release differ only in their values.
--- A job that would go back to pending but was asked to stop is cancelled instead.
+-- A job that would go back to pending but was asked to stop is cancelled instead. An attempt that was lost with the process it had to
+-- itself (worker_lost, from worker.quarantine) is counted as rescue_jobs counts those lost with their worker.
 -- params:  arrays of one length: job_ids, attempts, outcomes, statuses, results, error_codes, error_messages, tracebacks,
 --          delays_seconds (for those that go back to pending; 0: at once)
 -- returns: job_id, attempt, status of each accepted outcome. An outcome without a row was fenced off: the job is not running that attempt
@@ -163,9 +166,10 @@ finished AS (
         status = CASE WHEN outcome.status = 'pending' AND back.id IS NULL THEN 'cancelled' ELSE outcome.status END,
         progress_percentage = CASE outcome.status WHEN 'completed' THEN 100 ELSE jobs.progress_percentage END,
         result = CASE outcome.status WHEN 'completed' THEN outcome.result END,
-        error_code = outcome.error_code,
-        error_message = outcome.error_message,
+        error_code = CASE WHEN outcome.outcome <> 'worker_lost' OR outcome.status = 'failed' THEN outcome.error_code END,
+        error_message = CASE WHEN outcome.outcome <> 'worker_lost' OR outcome.status = 'failed' THEN outcome.error_message END,
         failed_attempts = jobs.failed_attempts + (outcome.outcome = 'failed')::integer,
+        lost_attempts = jobs.lost_attempts + (outcome.outcome = 'worker_lost')::integer,
         scheduled_for = CASE
             WHEN back.id IS NOT NULL AND outcome.outcome = 'failed' THEN now() + make_interval(secs => outcome.delay_seconds)
             ELSE jobs.scheduled_for

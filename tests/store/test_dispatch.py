@@ -381,3 +381,25 @@ async def test_only_workers_dead_for_a_day_are_forgotten(db, sql):
 
     assert await dispatch.remove_dead_workers(db) == 1
     assert [row.id for row in sql.execute("SELECT id FROM workers ORDER BY id").fetchall()] == kept
+
+
+@pytest.mark.parametrize(("status", "code"), [(JobStatus.PENDING, None), (JobStatus.FAILED, "worker_lost")])
+async def test_an_attempt_lost_with_its_own_process_is_counted_like_one_lost_with_its_worker(db, sql, alice, status, code):
+    job_id = make_job(sql, alice, status="running", attempt=2, lost_attempts=1)
+    lost = {"outcome": AttemptOutcome.WORKER_LOST, "status": status, "error_code": "worker_lost", "error_message": "It disappeared."}
+
+    await dispatch.finish_jobs(db, [outcome(job_id, 2, **lost, traceback="ended with status 7")])
+
+    row = job_row(sql, job_id)
+    assert (row.status, row.error_code, row.lost_attempts, row.failed_attempts) == (status, code, 2, 0)
+    assert (row.delivery_id is not None) == (status is JobStatus.PENDING)
+    attempt = sql.execute("SELECT * FROM job_attempts").fetchone()
+    assert (attempt.outcome, attempt.error_code, attempt.traceback) == ("worker_lost", "worker_lost", "ended with status 7")
+
+
+async def test_a_claim_says_how_many_attempts_were_lost(db, sql, alice):
+    make_job(sql, alice, attempt=2, lost_attempts=2)
+
+    [job] = await claim(db, make_worker(sql))
+
+    assert job.lost_attempts == 2

@@ -68,6 +68,21 @@ async def block(ctx: jobhub.JobContext, params: Seconds) -> None:
     time.sleep(params.seconds)
 
 
+@jobhub.job_type("work.block_and_tell")
+async def block_and_tell(ctx: jobhub.JobContext, params: File) -> None:
+    """Block the event loop, for 2 s at least, until there is a file `PATH.go`."""
+    append(params.path, "blocking")
+    blocked_until = time.monotonic() + 2
+    while time.monotonic() < blocked_until or not Path(params.path + ".go").exists():
+        time.sleep(0.01)
+
+
+@jobhub.job_type("work.brief", timeout_seconds=3)
+async def brief(ctx: jobhub.JobContext, params: Nothing) -> None:
+    """Take longer than it may."""
+    await asyncio.sleep(600)
+
+
 @jobhub.job_type("work.kill_worker")
 async def kill_worker(ctx: jobhub.JobContext, params: Nothing) -> None:
     os.kill(os.getpid(), signal.SIGKILL)

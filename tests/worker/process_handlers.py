@@ -73,6 +73,15 @@ def die_leaving_a_child(ctx: jobhub.ProcessJobContext, params: Act) -> None:
     os._exit(4)
 
 
+def die_leaving_a_daemon(ctx: jobhub.ProcessJobContext, params: Act) -> None:
+    """The same in a session of its own: it outlives us."""
+    if not os.fork():
+        os.setsid()
+        time.sleep(60)
+        os._exit(0)
+    os._exit(4)
+
+
 def take_all_memory(ctx: jobhub.ProcessJobContext, params: Act) -> int:
     return len(bytearray(2_000_000_000))
 
@@ -140,6 +149,7 @@ ACTS = {
         kill_itself,
         kill_itself_strangely,
         die_leaving_a_child,
+        die_leaving_a_daemon,
         take_all_memory,
         talk,
         much,

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from jobhub.worker.process_handler import Message, Order, ResultMessage
+from jobhub.worker.messages import Message, Order, ResultMessage, StartedMessage
 from tests import factories
 from tests.worker import process_handlers
 
@@ -37,7 +37,7 @@ def order(name: str) -> bytes:
     return msgspec.json.encode(
         Order(
             module=process_handlers.__name__,
-            name="handler",
+            job_type="process.act",
             job_id=factories.new_id(),
             owner_id=factories.new_id(),
             attempt=1,
@@ -54,8 +54,9 @@ def test_a_word_to_stop_that_comes_with_the_order_is_heard() -> None:
         process.stdin.write(order("identify") + b"\nstop\n")
         process.stdin.flush()
 
-        message = msgspec.json.decode(messages.readline(), type=Message)
+        started, message = (msgspec.json.decode(messages.readline(), type=Message) for _ in range(2))
 
+        assert isinstance(started, StartedMessage)
         assert isinstance(message, ResultMessage)
         assert message.result[3] is True
 

@@ -29,22 +29,22 @@ def test_the_job_of_a_killed_worker_is_finished_by_another_within_20_seconds(
         wait_for_lines(path)
         with worker_process(dsn, tmp_path) as second:
             wait_for(lambda: len(worker_rows(sql)) == 2)
+            worker_rows_by_pid = {row.pid: row.id for row in worker_rows(sql)}
             killed_at = time.monotonic()
             first.signal(signal.SIGKILL)
             (tmp_path / "work.go").touch()
             row = wait_for_status(sql, job_id, "completed", seconds=20)
             print(f"rescued and finished {time.monotonic() - killed_at:.1f} s after SIGKILL")
 
-    assert row.result == {"attempt": 2, "pid": second.pid}
+    assert row.worker_id == worker_rows_by_pid[second.pid]
+    assert row.result["attempt"] == 2
     assert attempts(sql, job_id) == [(1, "worker_lost"), (2, "completed")]
     assert row.failed_attempts == 0
 
 
-def test_a_job_that_brought_down_three_workers_fails(dsn: str, sql: psycopg.Connection, alice: User, tmp_path: Path) -> None:
-    job_id = factories.make_job(sql, alice, job_type="work.kill_worker", attempt=2, lost_attempts=2, queue="default")
-    with worker_process(dsn, tmp_path) as victim:
-        victim.wait()
-    sql.execute("UPDATE workers SET lease_until = now()")
+def test_a_job_that_was_lost_with_three_workers_fails(dsn: str, sql: psycopg.Connection, alice: User, tmp_path: Path) -> None:
+    dead = factories.make_worker(sql, lease_seconds=-1)
+    job_id = factories.make_job(sql, alice, status="running", worker_id=dead, job_type="work.kill_worker", attempt=3, lost_attempts=2)
 
     with worker_process(dsn, tmp_path):
         row = wait_for_status(sql, job_id, "failed")

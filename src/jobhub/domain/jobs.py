@@ -105,13 +105,14 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClaimedJob(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker needs to run one attempt, as the claim returned it."""
+    """What a worker needs to run one attempt, as the claim returned it. `lost_attempts` > 0: it may be what brings workers down."""
 
     id: UUID
     owner_id: UUID
     job_type: str
     attempt: int
     failed_attempts: int
+    lost_attempts: int
     max_attempts: int
     parameters: dict[str, Any]
 

@@ -100,6 +100,7 @@ def _claimed(row: Record) -> ClaimedJob:
         job_type=row["job_type"],
         attempt=row["attempt"],
         failed_attempts=row["failed_attempts"],
+        lost_attempts=row["lost_attempts"],
         max_attempts=row["max_attempts"],
         parameters=row["parameters"],
     )

@@ -1,7 +1,8 @@
-"""Plain `def` handlers: each attempt in a process of its own, which can be killed with everything it started.
+"""Handlers in a process of their own, which can be killed with everything it started. The parent's side.
 
-The parent's side. Over the child's standard input go one line with the order and, when it is time, one that says to stop; over a pipe
-of its own come lines of JSON: progress, and at the end a result or a failure. Not here: the child's side (`worker.child`).
+Over the child's standard input go one line with the order and, when it is time, one that says to stop; over a pipe of its own come
+lines of JSON: that it starts, progress, and at the end a result or a failure. What it prints comes over another one (`worker.output`).
+Not here: the child's side (`worker.child`), and which attempts run in a process (`worker.quarantine`).
 """
 
 import asyncio
@@ -10,54 +11,37 @@ import os
 import signal
 import sys
 from typing import Any
-from uuid import UUID
 
 import msgspec
+import structlog
 
 from jobhub.domain.errors import JobFailed
 from jobhub.domain.job_types import JobType
+from jobhub.worker.messages import (
+    CANCEL,
+    MAX_LINE_BYTES,
+    STOP,
+    FailureMessage,
+    Message,
+    Order,
+    ProgressMessage,
+    ResultMessage,
+    StartedMessage,
+)
+from jobhub.worker.output import log_output
+from jobhub.worker.pipe import LineTooLong, Pipe, lines
 from jobhub.worker.progress import Progress
-from jobhub.worker.running import RunningJob
-from jobhub.worker.texts import MAX_RESULT_BYTES, NotStorable
+from jobhub.worker.running import RunningJob, StopReason
+from jobhub.worker.texts import NotStorable
 
 # How long a handler that was told to stop may tidy up before it is killed.
 KILL_AFTER_SECONDS = 2.0
-MAX_LINE_BYTES = 2 * MAX_RESULT_BYTES
+# A coroutine is used to more patience. Less than STOP_PATIENCE_SECONDS of run_job, whose second call ends the conversation.
+KILL_COROUTINE_AFTER_SECONDS = 4.0
+# How much longer than its handler may take a process may take to start: it imports the handler's module, on a machine that may be busy.
+START_SECONDS = 60.0
 
-
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What a child is to run."""
-
-    module: str
-    name: str
-    job_id: UUID
-    owner_id: UUID
-    attempt: int
-    parameters: dict[str, Any]
-    memory_limit_mb: int | None
-    path: list[str]
-
-
-class ProgressMessage(msgspec.Struct, frozen=True, tag="progress"):
-    percentage: float
-    message: str | None
-
-
-class ResultMessage(msgspec.Struct, frozen=True, tag="result"):
-    result: Any
-
-
-class FailureMessage(msgspec.Struct, frozen=True, tag="failure"):
-    """`is_storable` false: the handler returned what is no JSON."""
-
-    code: str
-    message: str
-    traceback: str
-    retryable: bool
-    is_storable: bool = True
-
-
-Message = ProgressMessage | ResultMessage | FailureMessage
+_log = structlog.get_logger("jobhub.handler")
 
 
 class HandlerFailed(JobFailed):
@@ -68,43 +52,65 @@ class HandlerFailed(JobFailed):
         self.add_note(failure.traceback)
 
 
+class ProcessDied(JobFailed):
+    """The child ended without a result."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(f"The handler's process {how} before it gave a result.", code="process_died")
+
+
 async def run_in_process(job_type: JobType, running: RunningJob, progress: Progress) -> Any:
-    """The handler's result.
+    """The handler's result. The process watches its time: `running` is told to stop when `timeout_seconds` are over.
 
     Raises:
-        JobFailed: the handler failed, or its process died.
+        JobFailed: the handler failed, or its process died (ProcessDied).
         NotStorable: what it returned is no JSON.
     """
-    read_end, write_end = os.pipe()
+    messages, output = Pipe(), Pipe()
     try:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "jobhub.worker.child",
-            str(write_end),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=sys.stderr,
-            pass_fds=(write_end,),
-            start_new_session=True,
-        )
-    except OSError as error:
-        os.close(read_end)
-        raise JobFailed(f"The handler's process could not be started: {error.strerror}.", code="process_not_started") from error
-    finally:
-        os.close(write_end)
-    burial = asyncio.create_task(_bury(process), name="bury a handler's process")
+        process = await _start(messages, output)
+    except BaseException:
+        output.close()
+        messages.close()
+        raise
+    log = _log.bind(job_id=str(running.claimed.id), job_type=job_type.name, attempt=running.claimed.attempt)
+    printing = asyncio.create_task(log_output(output, log), name="log a handler's output")
+    burial = asyncio.create_task(_bury(process, messages, output), name="bury a handler's process")
     try:
-        return await _converse(process, _order(job_type, running), read_end, progress)
+        return await _converse(process, job_type, running, messages, progress)
     finally:
         # Whatever the handler has started goes with it, also after a success.
         _kill_group(process)
-        await burial
+        messages.close()
+        await asyncio.wait({burial, printing})
 
 
-async def _bury(process: asyncio.subprocess.Process) -> None:
-    """When it has died, kill what it started: that would hold our pipe open, and us with it."""
+async def _start(messages: Pipe, output: Pipe) -> asyncio.subprocess.Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "jobhub.worker.child",
+            str(messages.write_end),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=output.write_end,
+            stderr=output.write_end,
+            pass_fds=(messages.write_end,),
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise JobFailed(f"The handler's process could not be started: {error.strerror}.", code="process_not_started") from error
+    finally:
+        messages.close_write_end()
+        output.close_write_end()
+
+
+async def _bury(process: asyncio.subprocess.Process, *pipes: Pipe) -> None:
+    """When it has died, kill what it started, and wait for nothing that still holds our pipes open."""
     await process.wait()
     _kill_group(process)
+    for pipe in pipes:
+        pipe.end()
 
 
 def _kill_group(process: asyncio.subprocess.Process) -> None:
@@ -112,11 +118,44 @@ def _kill_group(process: asyncio.subprocess.Process) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
+async def _converse(process: asyncio.subprocess.Process, job_type: JobType, running: RunningJob, messages: Pipe, progress: Progress) -> Any:
+    clock = _Clock(running)
+    clock.set(START_SECONDS + job_type.timeout_seconds)
+    try:
+        await _send(process, msgspec.json.encode(_order(job_type, running)))
+        return await _listen(process, messages, progress, on_started=lambda: clock.set(job_type.timeout_seconds))
+    except asyncio.CancelledError:
+        await _send(process, CANCEL if running.stop_reason is StopReason.CANCELLED else STOP)
+        # A fenced attempt may soon run elsewhere: it must be gone within MARGIN_SECONDS of the lease.
+        is_patient = not job_type.runs_in_process and running.stop_reason is not StopReason.FENCED
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), KILL_COROUTINE_AFTER_SECONDS if is_patient else KILL_AFTER_SECONDS)
+        raise
+    finally:
+        clock.stop()
+
+
+class _Clock:
+    """Tells an attempt to stop when its time is over."""
+
+    def __init__(self, running: RunningJob) -> None:
+        self._running = running
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self, seconds: float) -> None:
+        self.stop()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._running.stop, StopReason.TIMED_OUT)
+
+    def stop(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+
+
 def _order(job_type: JobType, running: RunningJob) -> Order:
     claimed = running.claimed
     return Order(
         module=job_type.handler.__module__,
-        name=job_type.handler.__qualname__,
+        job_type=job_type.name,
         job_id=claimed.id,
         owner_id=claimed.owner_id,
         attempt=claimed.attempt,
@@ -126,22 +165,6 @@ def _order(job_type: JobType, running: RunningJob) -> Order:
     )
 
 
-async def _converse(process: asyncio.subprocess.Process, order: Order, read_end: int, progress: Progress) -> Any:
-    reader = asyncio.StreamReader(limit=MAX_LINE_BYTES)
-    pipe = os.fdopen(read_end, "rb")
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
-    try:
-        await _send(process, msgspec.json.encode(order))
-        return await _listen(process, reader, progress)
-    except asyncio.CancelledError:
-        await _send(process, b"stop")
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), KILL_AFTER_SECONDS)
-        raise
-    finally:
-        transport.close()
-
-
 async def _send(process: asyncio.subprocess.Process, line: bytes) -> None:
     assert process.stdin is not None
     with contextlib.suppress(ConnectionError):  # it died; its exit status says more
@@ -149,20 +172,26 @@ async def _send(process: asyncio.subprocess.Process, line: bytes) -> None:
         await process.stdin.drain()
 
 
-async def _listen(process: asyncio.subprocess.Process, reader: asyncio.StreamReader, progress: Progress) -> Any:
-    while line := await reader.readline():
-        match msgspec.json.decode(line, type=Message):
-            case ProgressMessage(percentage=percentage, message=message):
-                progress.report(percentage, message)
-            case ResultMessage(result=result):
-                return result
-            case FailureMessage(is_storable=False, message=text):
-                raise NotStorable(text)
-            case FailureMessage() as failure:
-                raise HandlerFailed(failure)
-    raise _died(await process.wait())
+async def _listen(process: asyncio.subprocess.Process, messages: Pipe, progress: Progress, *, on_started: Any) -> Any:
+    async with contextlib.aclosing(lines(messages, max_bytes=MAX_LINE_BYTES)) as received:
+        try:
+            async for line in received:
+                match msgspec.json.decode(line, type=Message):
+                    case StartedMessage():
+                        on_started()
+                    case ProgressMessage(percentage=percentage, message=message):
+                        progress.report(percentage, message)
+                    case ResultMessage(result=result):
+                        return result
+                    case FailureMessage(is_storable=False, message=text):
+                        raise NotStorable(text)
+                    case FailureMessage() as failure:
+                        raise HandlerFailed(failure)
+        except (msgspec.MsgspecError, LineTooLong) as error:
+            # The handler wrote over the descriptor that is ours.
+            raise ProcessDied("said what makes no sense") from error
+    raise ProcessDied(_how(await process.wait()))
 
 
-def _died(status: int) -> JobFailed:
-    how = f"was killed by signal {-status} ({signal.strsignal(-status)})" if status < 0 else f"ended with status {status}"
-    return JobFailed(f"The handler's process {how} before it gave a result.", code="process_died")
+def _how(status: int) -> str:
+    return f"was killed by signal {-status} ({signal.strsignal(-status)})" if status < 0 else f"ended with status {status}"

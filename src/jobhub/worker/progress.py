@@ -39,7 +39,7 @@ class Progress:
         """Note how far the attempt is; what makes no sense is logged and ignored."""
         try:
             whole = math.floor(percentage)
-            text = None if message is None else storable_text(str(message), MAX_MESSAGE_LENGTH - 60)
+            text = None if message is None else storable_text(str(message), MAX_MESSAGE_LENGTH)
         except Exception as error:  # whatever the handler's own classes raise
             _log.warning("progress_ignored", job_id=str(self._claimed.id), cause=type(error).__name__)
             return

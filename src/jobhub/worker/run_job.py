@@ -20,8 +20,9 @@ from jobhub.domain.jobs import AttemptOutcome, ClaimedJob, JobStatus, Outcome
 from jobhub.domain.validation import convert
 from jobhub.store.database import Database
 from jobhub.worker.manager import released
-from jobhub.worker.process_handler import run_in_process
+from jobhub.worker.process_handler import ProcessDied, run_in_process
 from jobhub.worker.progress import Progress
+from jobhub.worker.quarantine import lost, runs_apart
 from jobhub.worker.running import RunningJob, StopReason
 from jobhub.worker.texts import NotStorable, encoded_result, storable_text, traceback_text
 
@@ -53,6 +54,7 @@ class Context:
 
     async def progress(self, percentage: float, message: str | None = None) -> None:
         self._progress.report(percentage, message)
+        await asyncio.sleep(0)  # a handler that does nothing but report must not keep the loop to itself
 
 
 class Persuasion:
@@ -124,31 +126,36 @@ async def _attempt(running: RunningJob, registry: Registry, db: Database) -> Out
 
 
 async def _run_handler(running: RunningJob, job_type: JobType, parameters: Any, progress: Progress) -> Outcome | None:
+    apart = runs_apart(job_type, running.claimed)
     persuasion = Persuasion(lambda: running.end(_outcome_of_stopped(running, job_type, has_ended=False)))
     running.on_stop = persuasion.begin
-    timeout = asyncio.get_running_loop().call_later(job_type.timeout_seconds, running.stop, StopReason.TIMED_OUT)
+    # A process watches its time itself, from when it has started.
+    timeout = None if apart else asyncio.get_running_loop().call_later(job_type.timeout_seconds, running.stop, StopReason.TIMED_OUT)
     result, failure = None, None
     try:
-        if job_type.runs_in_process:
+        if apart:
             result = await run_in_process(job_type, running, progress)
         else:
             result = await job_type.handler(Context(running, progress), parameters)
     except BaseException as error:  # asyncio would let SystemExit and its like through, into the loop, and end the worker
         failure = error
     finally:
-        timeout.cancel()
+        if timeout:
+            timeout.cancel()
         running.on_stop = None
         persuasion.end()
     if running.stop_reason:  # what counts, whatever the handler made of it
         return _outcome_of_stopped(running, job_type, has_ended=True)
-    return _outcome_of_failure(running.claimed, failure) if failure else _completed(running.claimed, result)
+    return _outcome_of_failure(running.claimed, job_type, failure) if failure else _completed(running.claimed, result)
 
 
-def _outcome_of_failure(claimed: ClaimedJob, failure: BaseException) -> Outcome:
+def _outcome_of_failure(claimed: ClaimedJob, job_type: JobType, failure: BaseException) -> Outcome:
     """What a handler that failed by itself has to say."""
     match failure:
+        case ProcessDied() as error if not job_type.runs_in_process:
+            return lost(claimed, error)
         case JobFailed() as error:
-            return _failed(claimed, str(error.error_code), str(error.message), error=error, retryable=error.retryable)
+            return _failed(claimed, error.error_code, error.message, error=error, retryable=error.retryable)
         case NotStorable() as error:  # found out by the process that ran it
             return _failed(claimed, "result_not_serialisable", str(error), retryable=False)
         case asyncio.CancelledError():
@@ -185,7 +192,7 @@ def _outcome_of_stopped(running: RunningJob, job_type: JobType, *, has_ended: bo
             return None
 
 
-def _failed(claimed: ClaimedJob, code: str, message: str, *, error: BaseException | None = None, retryable: bool = True) -> Outcome:
+def _failed(claimed: ClaimedJob, code: object, message: object, *, error: BaseException | None = None, retryable: bool = True) -> Outcome:
     """A failed attempt, followed by another one if it may and there is one left."""
     failed_attempts = claimed.failed_attempts + 1
     again = retryable and failed_attempts < claimed.max_attempts

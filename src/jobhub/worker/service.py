@@ -23,11 +23,13 @@ from jobhub.store import dispatch, jobs, users
 from jobhub.store.database import Database
 from jobhub.store.dispatch import WorkerRow
 from jobhub.store.notifications import listen
+from jobhub.worker.forks import end_copies
 from jobhub.worker.lease import Lease
 from jobhub.worker.manager import DispatchManager
 from jobhub.worker.procrastinate_app import DispatchWorker, NoConnector, create_worker
 from jobhub.worker.run_job import run_job
 from jobhub.worker.running import StopReason
+from jobhub.worker.watchdog import LoopWatchdog
 
 POOL_SIZE = 5  # claims, outcomes, progress and the loops take turns
 PROMOTE_SECONDS = 0.5
@@ -55,6 +57,7 @@ async def run_worker(options: WorkerOptions, registry: Registry) -> int:
     A database that is away stops nothing, at the start or later.
     """
     stop = _stop_signals()
+    end_copies(asyncio.get_running_loop())
     row = _worker_row(options, registry)
     log = _log.bind(worker_id=str(row.worker_id))
     async with Database.open(options.dsn, max_size=POOL_SIZE, application_name="jobhub worker", settings=dispatch.PLANNER_SETTINGS) as db:
@@ -173,7 +176,8 @@ async def _background(
     ]
     tasks = [asyncio.create_task(coroutine) for coroutine in work]
     try:
-        yield
+        with LoopWatchdog(manager.running):
+            yield
     finally:
         for task in tasks:
             task.cancel()
