@@ -20,7 +20,7 @@ from jobhub.web.health import livez, readyz
 from jobhub.web.jobs import JobController, list_job_types
 from jobhub.web.openapi import assets_router, openapi_config, openapi_json
 from jobhub.web.problems import HANDLERS
-from jobhub.web.requests import StrictRequest, check_url
+from jobhub.web.requests import StrictRequest, UrlCheck
 from jobhub.web.resources import Resources, provide_resources
 
 POOL_SIZE = 10  # more connections than this make a two-core server slower, not faster
@@ -54,8 +54,7 @@ def create_litestar(*, dsn: str, key: bytes, registry: Registry) -> Litestar:
             assets_router(),
         ],
         lifespan=[resources],
-        middleware=[Authentication()],
-        guards=[check_url],
+        middleware=[Authentication(), UrlCheck()],
         dependencies={"resources": Provide(provide_resources)},
         exception_handlers=HANDLERS,
         request_class=StrictRequest,

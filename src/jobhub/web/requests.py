@@ -16,7 +16,9 @@ import msgspec
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
+from litestar.middleware import ASGIMiddleware
 from litestar.params import QueryParameter
+from litestar.types import ASGIApp, Receive, Scope, Send
 from litestar.typing import FieldDefinition
 
 from jobhub.domain.errors import FieldError, InvalidInput, NotFound, UnsupportedMediaType
@@ -100,21 +102,26 @@ def read_json(body: bytes, into: Any, *, rules: Rules = lambda _fields: ()) -> A
     return struct(**fields)
 
 
-async def check_url(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """The guard of all routes. It is one, and async: Litestar copies the handler for each, and runs a plain function in a thread.
+class UrlCheck(ASGIMiddleware):
+    """Looks at path and query before any handler does. No guard: Litestar copies the handler for each guard of a request.
 
     Raises:
         NotFound: an id is no canonical UUID; the braces, prefixes and bare digits Python also takes lead nowhere.
         InvalidInput: unknown, empty or wrongly repeated query parameters; all of them.
     """
-    _check_path(connection)
-    if connection.scope["query_string"]:
-        _check_query(connection, handler)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        if scope["path_params"]:
+            _check_path(scope)
+        if scope["query_string"]:
+            _check_query(ASGIConnection(scope), scope["route_handler"])
+        await next_app(scope, receive, send)
 
 
-def _check_path(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
-    segments = connection.scope["path"].lower().split("/")
-    for name, value in connection.path_params.items():
+def _check_path(scope: Scope) -> None:
+    segments = scope["path"].lower().split("/")
+    converted: dict[str, Any] = scope["path_params"]
+    for name, value in converted.items():
         if isinstance(value, UUID) and str(value) not in segments:
             raise NotFound(name.removesuffix("_id"), value)
 
