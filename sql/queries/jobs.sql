@@ -42,11 +42,16 @@ accepted AS (
 ),
 delivered AS (
     SELECT delivery.job_id, delivery.delivery_id
-    FROM deliver_jobs(
-        ARRAY(SELECT accepted.id FROM accepted WHERE accepted.is_due ORDER BY accepted.ordinal),
-        ARRAY(SELECT accepted.queue FROM accepted WHERE accepted.is_due ORDER BY accepted.ordinal),
-        ARRAY(SELECT accepted.priority FROM accepted WHERE accepted.is_due ORDER BY accepted.ordinal)
-    ) AS delivery
+    FROM (
+        SELECT
+            array_agg(accepted.id ORDER BY accepted.ordinal) AS ids,
+            array_agg(accepted.job_type ORDER BY accepted.ordinal) AS job_types,
+            array_agg(accepted.queue ORDER BY accepted.ordinal) AS queues,
+            array_agg(accepted.priority ORDER BY accepted.ordinal) AS priorities
+        FROM accepted
+        WHERE accepted.is_due
+    ) AS due
+    CROSS JOIN LATERAL deliver_jobs(due.ids, due.job_types, due.queues, due.priorities) AS delivery
 ),
 stored AS (
     INSERT INTO jobs (
@@ -63,17 +68,7 @@ stored AS (
     FROM accepted LEFT JOIN delivered ON accepted.id = delivered.job_id
 ),
 counted AS (
-    SELECT
-        lanes.queue, lanes.priority,
-        (
-            SELECT count(*)
-            FROM (
-                SELECT FROM procrastinate_jobs AS earlier
-                WHERE earlier.status = 'todo' AND earlier.queue_name = lanes.queue AND earlier.priority >= lanes.priority
-                ORDER BY earlier.priority DESC, earlier.id
-                LIMIT 999
-            ) AS walked
-        ) AS waiting
+    SELECT lanes.queue, lanes.priority, deliveries_before(lanes.queue, lanes.priority) AS deliveries
     FROM (SELECT DISTINCT accepted.queue, accepted.priority FROM accepted WHERE accepted.is_due) AS lanes
 ),
 served AS (
@@ -85,7 +80,7 @@ SELECT
     CASE
         WHEN accepted.is_due THEN least(
             1000,
-            counted.waiting
+            counted.deliveries
             + row_number() OVER (PARTITION BY accepted.queue, accepted.is_due ORDER BY accepted.priority DESC, accepted.ordinal)
         )
     END AS position,

@@ -122,6 +122,16 @@ async def test_a_position_is_counted_up_to_a_thousand(submissions, sql, alice):
     assert [place.position for _, place in answers] == [999, 1000, 1000, 1000]
 
 
+def test_a_place_is_never_found_by_reading_the_whole_queue(dsn, alice):
+    """Not even by a plan that was made while the queue was empty."""
+    with psycopg.connect(dsn) as connection:
+        for _ in range(10):
+            submit_on(connection, [new_job(alice)], [None])
+
+        query = "SELECT seq_scan, idx_scan > 0 FROM pg_stat_xact_user_tables WHERE relname = 'procrastinate_jobs'"
+        assert connection.execute(query).fetchone() == (0, True)
+
+
 @pytest.mark.parametrize("bad", [{"title": ""}, {"title": "\ud800"}, {"title": 5}, {"priority": 70_000}, {"parameters": {"a": "\0"}}])
 async def test_one_that_can_not_be_stored_fails_alone(submissions, sql, alice, bad):
     new = [new_job(alice, parameters={"n": n}) for n in range(6)]
@@ -242,8 +252,8 @@ def columns(new_jobs, keys):
     return {name: [getattr(job, field) for job in new_jobs] for name, field in plain.items()} | {
         "parameters": ["{}"] * len(new_jobs),
         "tags": ["[]"] * len(new_jobs),
-        "keys": [key.key for key in keys],
-        "bodies_sha256": [key.body_sha256 for key in keys],
+        "keys": [key and key.key for key in keys],
+        "bodies_sha256": [key and key.body_sha256 for key in keys],
     }
 
 
