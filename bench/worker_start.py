@@ -47,7 +47,7 @@ def first_claim(dsn: str) -> float:
             "WITH new AS (SELECT gen_random_uuid() AS id)"
             " INSERT INTO jobs (id, owner_id, job_type, queue, title, parameters, due_at, delivery_id)"
             " SELECT id, (SELECT min(id::text)::uuid FROM users), 'demo.sleep', 'default', 'bench', '{\"seconds\": 0}', now(),"
-            " deliver_job(id, 'default', 0) FROM new RETURNING id"
+            " deliver_job(id, 'demo.sleep', 'default', 0) FROM new RETURNING id"
         ).fetchone()[0]
         started = time.time()
         environ = os.environ | {"JOBHUB_DATABASE_URL": dsn, "JOBHUB_DEMO": "1"}

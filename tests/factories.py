@@ -82,10 +82,14 @@ def make_job(
     # Together, or a worker may claim the delivery of a job that is not there yet.
     with sql.transaction():
         if status is JobStatus.PENDING and not scheduled_for and "delivery_id" not in columns:
-            delivery = sql.execute("SELECT deliver_job(%s, %s, %s) AS id", [job_id, values["queue"], values.get("priority", 0)]).fetchone()
+            delivery = sql.execute(
+                "SELECT deliver_job(%s, %s, %s, %s) AS id", [job_id, values["job_type"], values["queue"], values.get("priority", 0)]
+            ).fetchone()
             values["delivery_id"] = delivery.id
         names = ", ".join(values)
         sql.execute(f"INSERT INTO jobs ({names}) VALUES ({', '.join(['%s'] * len(values))})", list(values.values()))
+        if status is JobStatus.RUNNING:
+            sql.execute("INSERT INTO claims (worker_id, job_ids) VALUES (%s, ARRAY[%s::uuid])", [values["worker_id"], job_id])
     return job_id
 
 

@@ -27,9 +27,9 @@ def prepare(dsn: str) -> None:
 def fill(dsn: str, jobs: int) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(
-            "WITH new AS (SELECT gen_random_uuid() AS id FROM generate_series(1, %s))"
+            "WITH new AS (SELECT uuidv7() AS id FROM generate_series(1, %s))"
             " INSERT INTO jobs (id, owner_id, job_type, queue, title, parameters, due_at, delivery_id)"
-            " SELECT id, (SELECT users.id FROM users), 'bench.nothing', 'default', 'bench', '{}', now(), deliver_job(id, 'default', 0) FROM new",
+            " SELECT id, (SELECT users.id FROM users), 'bench.nothing', 'default', 'bench', '{}', now(), deliver_job(id, 'bench.nothing', 'default', 0) FROM new",
             [jobs],
         )
 

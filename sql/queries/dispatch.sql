@@ -1,5 +1,7 @@
 -- What workers do to jobs: promote, claim and start, report progress, finish, rescue.
 -- Every change is fenced by (job id, attempt): no row back means somebody else owns the job now.
+-- Workers run these with hash and merge joins and sequential scans off (worker.service): what is small here is an array of ids, and
+-- each of them is one look-up by primary key, whatever the statistics say.
 
 -- name: promote_jobs
 -- Give at most 1,000 jobs whose time has come their delivery. Any number of workers may do it at once.
@@ -7,7 +9,7 @@
 -- locks:   those job rows, SKIP LOCKED
 -- index:   jobs_promote_idx
 WITH due AS (
-    SELECT jobs.id, jobs.queue, jobs.priority
+    SELECT jobs.id, jobs.job_type, jobs.queue, jobs.priority
     FROM jobs
     WHERE jobs.deliver_at <= now()
     ORDER BY jobs.deliver_at
@@ -15,13 +17,20 @@ WITH due AS (
     FOR UPDATE SKIP LOCKED
 ),
 delivery AS (
-    SELECT due.id AS job_id, deliver_job(due.id, due.queue, due.priority) AS id FROM due
+    SELECT delivered.job_id, delivered.delivery_id
+    FROM (
+        SELECT
+            array_agg(due.id) AS ids, array_agg(due.job_type) AS types, array_agg(due.queue) AS queues,
+            array_agg(due.priority::integer) AS priorities
+        FROM due
+    ) AS given
+    CROSS JOIN LATERAL deliver_jobs(given.ids, given.types, given.queues, given.priorities) AS delivered
 ),
 promoted AS (
     UPDATE jobs
-    SET delivery_id = delivery.id, deliver_at = NULL
+    SET delivery_id = delivery.delivery_id, deliver_at = NULL
     FROM delivery
-    WHERE jobs.id = delivery.job_id AND jobs.id = ANY(ARRAY(SELECT due.id FROM due))
+    WHERE jobs.id = delivery.job_id
     RETURNING jobs.id
 )
 SELECT count(*) AS promoted FROM promoted;
@@ -29,26 +38,27 @@ SELECT count(*) AS promoted FROM promoted;
 -- name: claim_jobs
 -- Take up to `slots` deliveries and start their jobs. The deliveries have served and go.
 -- A delivery does nothing if its job is not pending any more or has a newer delivery. A job whose type this worker doesn't know is
--- put back for 30 s, since a newer worker may be about to come up; after an hour it is started all the same, and fails.
--- params:  worker_id, queues, known_types, slots
--- returns: one row per delivery taken, best first, with what it takes to run the job; id is null where nothing was started.
---          No row at all: nothing is due, or this worker's lease is over
+-- put back for 30 s, since a newer worker may be about to come up; an hour after the first time it is started all the same, and fails.
+-- params:  worker_id, queues, known_types, slots; after_rank and after_id: look only behind this delivery, where rank is -priority.
+--          While a long transaction keeps dead index entries alive, every look from the front would walk over all of them
+-- returns: one row per started job, best first, with what it takes to run it, and in each how many deliveries were taken; one row
+--          with nothing but that number if no job was started
 -- locks:   the deliveries (SKIP LOCKED), then their jobs
--- index:   procrastinate_jobs_priority_idx_v1, jobs_pkey. The ANY(ARRAY(…)) keeps the planner from scanning jobs: it can't see
---          the LIMIT through a parameter
+-- index:   deliveries_best_idx, procrastinate_jobs_pkey, jobs_pkey
 -- test:    tests/store/test_dispatch.py, tests/contract/test_plans.py
-WITH due AS (
-    SELECT delivery.id, (delivery.args ->> 'job_id')::uuid AS job_id, delivery.priority
+WITH due AS MATERIALIZED (
+    SELECT delivery.id, (delivery.args ->> 'job_id')::uuid AS job_id, -delivery.priority AS rank
     FROM procrastinate_jobs AS delivery
     WHERE delivery.status = 'todo'
+        AND (-delivery.priority, delivery.id) > (:after_rank::integer, :after_id::bigint)
         AND delivery.queue_name = ANY(:queues::text [])
         AND EXISTS (SELECT FROM workers WHERE workers.id = :worker_id::uuid AND workers.lease_until > now())
-    ORDER BY delivery.priority DESC, delivery.id
+    ORDER BY -delivery.priority, delivery.id
     LIMIT :slots::integer
     FOR UPDATE OF delivery SKIP LOCKED
 ),
 taken AS (
-    DELETE FROM procrastinate_jobs WHERE procrastinate_jobs.id = ANY(ARRAY(SELECT due.id FROM due))
+    DELETE FROM procrastinate_jobs USING due WHERE procrastinate_jobs.id = due.id
 ),
 started AS (
     UPDATE jobs
@@ -60,30 +70,35 @@ started AS (
         started_at = now(),
         worker_id = :worker_id::uuid,
         delivery_id = NULL,
+        unknown_type_since = NULL,
         updated_at = now(),
         version = jobs.version + 1
-    WHERE jobs.id = ANY(ARRAY(SELECT due.job_id FROM due))
-        AND jobs.delivery_id = ANY(ARRAY(SELECT due.id FROM due))
+    FROM due
+    WHERE jobs.id = due.job_id
+        AND jobs.delivery_id = due.id
         AND jobs.status = 'pending'
-        AND (jobs.job_type = ANY(:known_types::text []) OR jobs.due_at < now() - interval '1 hour')
+        AND (jobs.job_type = ANY(:known_types::text []) OR jobs.unknown_type_since < now() - interval '1 hour')
     RETURNING
+        due.rank, due.id AS delivery_id,
         jobs.id, jobs.owner_id, jobs.job_type, jobs.attempt, jobs.failed_attempts, jobs.max_attempts, jobs.parameters
+),
+noted AS (
+    INSERT INTO claims (worker_id, job_ids)
+    SELECT :worker_id::uuid, array_agg(started.id) FROM started HAVING count(*) > 0
 ),
 put_back AS (
     UPDATE jobs
-    SET deliver_at = now() + interval '30 s', delivery_id = NULL
-    WHERE jobs.id = ANY(ARRAY(SELECT due.job_id FROM due))
-        AND jobs.delivery_id = ANY(ARRAY(SELECT due.id FROM due))
-        AND jobs.status = 'pending'
-        AND NOT (jobs.job_type = ANY(:known_types::text []) OR jobs.due_at < now() - interval '1 hour')
+    SET deliver_at = now() + interval '30 s', delivery_id = NULL, unknown_type_since = coalesce(jobs.unknown_type_since, now())
+    FROM (SELECT due.id, due.job_id FROM due WHERE due.id NOT IN (SELECT started.delivery_id FROM started)) AS left_over
+    WHERE jobs.id = left_over.job_id AND jobs.delivery_id = left_over.id AND jobs.status = 'pending'
 )
 SELECT
-    due.id AS delivery_id, started.id, started.owner_id, started.job_type, started.attempt, started.failed_attempts,
-    started.max_attempts, started.parameters
-FROM due
-LEFT JOIN started ON due.job_id = started.id
-ORDER BY due.priority DESC, due.id
-LIMIT :slots::integer;
+    due_count.taken, started.rank, started.delivery_id,
+    started.id, started.owner_id, started.job_type, started.attempt, started.failed_attempts, started.max_attempts, started.parameters
+FROM (SELECT count(*) AS taken FROM due) AS due_count
+LEFT JOIN started ON true
+ORDER BY started.rank, started.delivery_id
+LIMIT greatest(:slots::integer, 1);
 
 -- name: report_progress
 -- Record how far a running attempt is. It never goes backwards.
@@ -111,98 +126,146 @@ RETURNING jobs.id;
 -- params:  arrays of one length: job_ids, attempts, outcomes, statuses, results, error_codes, error_messages, tracebacks,
 --          delays_seconds (for those that go back to pending; 0: at once)
 -- returns: job_id, attempt, status of each accepted outcome. An outcome without a row was fenced off: the job is not running that attempt
--- locks:   the job rows, in the order of their ids, so that two of these can't deadlock
+-- locks:   the job rows, first those that go back, each lot in the order given: give them in the order of their ids, so that two of
+--          these can't deadlock
 -- index:   jobs_pkey
-WITH outcome AS (
+WITH outcome AS MATERIALIZED (
     SELECT given.* FROM unnest(
         :job_ids::uuid [], :attempts::integer [], :outcomes::attempt_outcome [], :statuses::job_status [], :results::jsonb [],
         :error_codes::text [], :error_messages::text [], :tracebacks::text [], :delays_seconds::float8 []
     ) AS given (job_id, attempt, outcome, status, result, error_code, error_message, traceback, delay_seconds)
 ),
-target AS (
-    SELECT
-        jobs.id, jobs.attempt, jobs.queue, jobs.priority, jobs.worker_id, jobs.due_at, jobs.started_at,
-        CASE WHEN outcome.status = 'pending' AND jobs.cancel_requested_at IS NOT NULL THEN 'cancelled' ELSE outcome.status END AS status,
-        outcome.outcome, outcome.result, outcome.error_code, outcome.error_message, outcome.traceback, outcome.delay_seconds
-    FROM jobs
-    INNER JOIN outcome ON jobs.id = outcome.job_id
-    WHERE jobs.id = ANY(:job_ids::uuid [])
+-- Locked before the deliveries are made: nobody may ask it to stop in between.
+back AS (
+    SELECT jobs.id, jobs.job_type, jobs.queue, jobs.priority, jobs.due_at, outcome.delay_seconds
+    FROM outcome
+    INNER JOIN jobs ON outcome.job_id = jobs.id
+    WHERE outcome.status = 'pending'
         AND jobs.status = 'running'
         AND jobs.attempt = outcome.attempt
-    ORDER BY jobs.id
+        AND jobs.cancel_requested_at IS NULL
     FOR UPDATE OF jobs
 ),
 delivery AS (
-    SELECT target.id AS job_id, deliver_job(target.id, target.queue, target.priority) AS id
-    FROM target
-    WHERE target.status = 'pending' AND target.delay_seconds <= 0
+    SELECT delivered.job_id, delivered.delivery_id
+    FROM (
+        SELECT
+            array_agg(back.id) AS ids, array_agg(back.job_type) AS types, array_agg(back.queue) AS queues,
+            array_agg(back.priority::integer) AS priorities
+        FROM back
+        WHERE back.delay_seconds <= 0
+    ) AS given
+    CROSS JOIN LATERAL deliver_jobs(given.ids, given.types, given.queues, given.priorities) AS delivered
+),
+finished AS (
+    UPDATE jobs
+    SET
+        status = CASE WHEN outcome.status = 'pending' AND back.id IS NULL THEN 'cancelled' ELSE outcome.status END,
+        progress_percentage = CASE outcome.status WHEN 'completed' THEN 100 ELSE jobs.progress_percentage END,
+        result = CASE outcome.status WHEN 'completed' THEN outcome.result END,
+        error_code = outcome.error_code,
+        error_message = outcome.error_message,
+        failed_attempts = jobs.failed_attempts + (outcome.outcome = 'failed')::integer,
+        scheduled_for = CASE
+            WHEN back.id IS NOT NULL AND outcome.outcome = 'failed' THEN now() + make_interval(secs => outcome.delay_seconds)
+            ELSE jobs.scheduled_for
+        END,
+        due_at = CASE WHEN back.id IS NOT NULL THEN now() + make_interval(secs => outcome.delay_seconds) ELSE jobs.due_at END,
+        deliver_at = CASE WHEN back.delay_seconds > 0 THEN now() + make_interval(secs => back.delay_seconds) END,
+        delivery_id = delivery.delivery_id,
+        completed_at = CASE WHEN back.id IS NULL THEN now() END,
+        updated_at = now(),
+        version = jobs.version + 1
+    FROM outcome
+    LEFT JOIN back ON outcome.job_id = back.id
+    LEFT JOIN delivery ON outcome.job_id = delivery.job_id
+    WHERE jobs.id = outcome.job_id
+        AND jobs.status = 'running'
+        AND jobs.attempt = outcome.attempt
+    RETURNING
+        jobs.id, jobs.attempt, jobs.status, jobs.worker_id, coalesce(back.due_at, jobs.due_at) AS due_at, jobs.started_at,
+        outcome.outcome, outcome.error_code, outcome.error_message, outcome.traceback
 ),
 recorded AS (
     INSERT INTO job_attempts (job_id, number, worker_id, due_at, started_at, outcome, error_code, error_message, traceback)
     SELECT
-        target.id, target.attempt, target.worker_id, target.due_at, target.started_at,
-        target.outcome, target.error_code, target.error_message, target.traceback
-    FROM target
+        finished.id, finished.attempt, finished.worker_id, finished.due_at, finished.started_at,
+        finished.outcome, finished.error_code, finished.error_message, finished.traceback
+    FROM finished
 )
-UPDATE jobs
-SET
-    status = target.status,
-    progress_percentage = CASE target.status WHEN 'completed' THEN 100 ELSE jobs.progress_percentage END,
-    result = CASE target.status WHEN 'completed' THEN target.result END,
-    error_code = target.error_code,
-    error_message = target.error_message,
-    failed_attempts = jobs.failed_attempts + (target.outcome = 'failed')::integer,
-    scheduled_for = CASE
-        WHEN target.status = 'pending' AND target.outcome = 'failed' THEN now() + make_interval(secs => target.delay_seconds)
-        ELSE jobs.scheduled_for
-    END,
-    due_at = CASE target.status WHEN 'pending' THEN now() + make_interval(secs => target.delay_seconds) ELSE jobs.due_at END,
-    deliver_at = CASE
-        WHEN target.status = 'pending' AND target.delay_seconds > 0 THEN now() + make_interval(secs => target.delay_seconds)
-    END,
-    delivery_id = delivery.id,
-    completed_at = CASE WHEN target.status <> 'pending' THEN now() END,
-    updated_at = now(),
-    version = jobs.version + 1
-FROM target
-LEFT JOIN delivery ON target.id = delivery.job_id
-WHERE jobs.id = target.id
-RETURNING jobs.id AS job_id, jobs.attempt, jobs.status;
+SELECT finished.id AS job_id, finished.attempt, finished.status FROM finished;
 
 -- name: list_running_jobs
 -- What the database says a worker runs: to stop what it must, and to give back what it doesn't know of.
 -- params:  worker_id
 -- returns: job_id, attempt, cancel_requested
--- index:   jobs_running_idx
-SELECT id AS job_id, attempt, cancel_requested_at IS NOT NULL AS cancel_requested
+-- index:   claims_of_worker_idx, jobs_pkey
+SELECT jobs.id AS job_id, jobs.attempt, jobs.cancel_requested_at IS NOT NULL AS cancel_requested
 FROM jobs
-WHERE worker_id = :worker_id::uuid AND status = 'running'
-ORDER BY id
+WHERE jobs.id = ANY(ARRAY(SELECT unnest(claims.job_ids) FROM claims WHERE claims.worker_id = :worker_id::uuid))
+    AND jobs.worker_id = :worker_id::uuid
+    AND jobs.status = 'running'
+ORDER BY jobs.id
 LIMIT 10000;
+
+-- name: forget_claims
+-- Forget at most 1,000 claims of a worker, and of lost ones, of which nothing runs any more.
+-- params:  worker_id
+-- returns: one row: how many
+-- index:   claims_of_worker_idx, jobs_pkey
+WITH settled AS (
+    SELECT claims.id FROM claims
+    WHERE (
+        claims.worker_id = :worker_id::uuid
+        OR NOT EXISTS (SELECT FROM workers WHERE workers.id = claims.worker_id AND workers.lease_until >= now())
+    )
+    AND NOT EXISTS (
+        SELECT FROM jobs
+        WHERE jobs.id = ANY(claims.job_ids) AND jobs.status = 'running' AND jobs.worker_id = claims.worker_id
+    )
+    ORDER BY claims.id
+    LIMIT 1000
+),
+forgotten AS (
+    DELETE FROM claims USING settled WHERE claims.id = settled.id RETURNING claims.id
+)
+SELECT count(*) AS forgotten FROM forgotten;
 
 -- name: rescue_jobs
 -- Take at most 1,000 running jobs from workers whose lease is over, or that left no row: back to the queue, or, the third time a worker
 -- is lost with the same job, failed. One that was asked to stop is cancelled.
 -- returns: job_id, attempt, status of each
 -- locks:   those job rows, SKIP LOCKED
--- index:   jobs_running_idx
+-- index:   jobs_pkey; claims is small
 WITH lost AS (
     SELECT
-        jobs.id, jobs.attempt, jobs.queue, jobs.priority, jobs.worker_id, jobs.due_at, jobs.started_at,
+        jobs.id, jobs.attempt, jobs.job_type, jobs.queue, jobs.priority, jobs.worker_id, jobs.due_at, jobs.started_at,
         CASE
             WHEN jobs.cancel_requested_at IS NOT NULL THEN 'cancelled'::job_status
             WHEN jobs.lost_attempts + 1 >= 3 THEN 'failed'
             ELSE 'pending'
         END AS status
     FROM jobs
-    WHERE jobs.status = 'running'
+    WHERE jobs.id = ANY(ARRAY(
+            SELECT unnest(claims.job_ids) FROM claims
+            WHERE NOT EXISTS (SELECT FROM workers WHERE workers.id = claims.worker_id AND workers.lease_until >= now())
+        ))
+        AND jobs.status = 'running'
         AND NOT EXISTS (SELECT FROM workers WHERE workers.id = jobs.worker_id AND workers.lease_until >= now())
     ORDER BY jobs.id
     LIMIT 1000
     FOR UPDATE OF jobs SKIP LOCKED
 ),
 delivery AS (
-    SELECT lost.id AS job_id, deliver_job(lost.id, lost.queue, lost.priority) AS id FROM lost WHERE lost.status = 'pending'
+    SELECT delivered.job_id, delivered.delivery_id
+    FROM (
+        SELECT
+            array_agg(lost.id) AS ids, array_agg(lost.job_type) AS types, array_agg(lost.queue) AS queues,
+            array_agg(lost.priority::integer) AS priorities
+        FROM lost
+        WHERE lost.status = 'pending'
+    ) AS given
+    CROSS JOIN LATERAL deliver_jobs(given.ids, given.types, given.queues, given.priorities) AS delivered
 ),
 recorded AS (
     INSERT INTO job_attempts (job_id, number, worker_id, due_at, started_at, outcome, error_code, error_message)
@@ -220,7 +283,7 @@ SET
         WHEN 'failed' THEN 'Three workers disappeared while they ran this job; it may be what brings them down.'
     END,
     due_at = CASE lost.status WHEN 'pending' THEN now() ELSE jobs.due_at END,
-    delivery_id = delivery.id,
+    delivery_id = delivery.delivery_id,
     completed_at = CASE WHEN lost.status <> 'pending' THEN now() END,
     updated_at = now(),
     version = jobs.version + 1

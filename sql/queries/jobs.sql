@@ -246,7 +246,7 @@ FROM changed;
 -- locks:   the job row
 -- index:   jobs_pkey
 WITH target AS (
-    SELECT jobs.id, jobs.status, jobs.queue, jobs.priority
+    SELECT jobs.id, jobs.status, jobs.job_type, jobs.queue, jobs.priority
     FROM jobs
     WHERE jobs.id = :job_id::uuid
         AND (:owner_id::uuid IS NULL OR jobs.owner_id = :owner_id::uuid)
@@ -254,7 +254,7 @@ WITH target AS (
     FOR UPDATE
 ),
 delivery AS (
-    SELECT target.id AS job_id, deliver_job(target.id, target.queue, target.priority) AS id FROM target
+    SELECT target.id AS job_id, deliver_job(target.id, target.job_type, target.queue, target.priority) AS id FROM target
 ),
 audited AS (
     INSERT INTO audit_log (actor_id, verb, job_id, reason, request_id, details)
@@ -340,14 +340,22 @@ FROM changed INNER JOIN target ON changed.id = target.id;
 -- Cancel at most 1,000 pending jobs of a disabled user. Call again until it returns 0.
 -- params:  owner_id; actor_id, reason, request_id for the audit log
 -- returns: one row: how many were cancelled
--- locks:   those job rows, in the order of their ids as the claim does; the deliveries left behind do nothing
+-- locks:   those job rows, in the order of their ids as the claim does; the deliveries only if nobody holds them (see cancel_job)
 -- index:   jobs_newest_of_owner_idx
 WITH target AS (
-    SELECT jobs.id FROM jobs
+    SELECT jobs.id, jobs.delivery_id FROM jobs
     WHERE jobs.owner_id = :owner_id::uuid AND jobs.status = 'pending'
     ORDER BY jobs.id
     LIMIT 1000
     FOR UPDATE
+),
+withdrawn AS (
+    DELETE FROM procrastinate_jobs
+    WHERE procrastinate_jobs.id IN (
+        SELECT delivery.id FROM procrastinate_jobs AS delivery
+        WHERE delivery.id = ANY(ARRAY(SELECT target.delivery_id FROM target))
+        FOR UPDATE SKIP LOCKED
+    )
 ),
 changed AS (
     UPDATE jobs
@@ -374,15 +382,19 @@ SELECT count(*) AS cancelled FROM changed;
 -- params:  cutoff; statuses, of completed and cancelled
 -- returns: one row per job type: job_type, deleted; none when nothing is left
 -- locks:   those job rows
--- index:   jobs_finished_idx
+-- index:   jobs_newest_idx: what finished before the cutoff was submitted before it
 WITH target AS (
     SELECT jobs.id FROM jobs
-    WHERE jobs.completed_at <= :cutoff::timestamptz
+    WHERE jobs.created_at <= :cutoff::timestamptz
+        AND jobs.completed_at <= :cutoff::timestamptz
         AND jobs.status = ANY(:statuses::job_status [])
         AND jobs.status IN ('completed', 'cancelled')
-    ORDER BY jobs.completed_at
+    ORDER BY jobs.created_at, jobs.id
     LIMIT 1000
     FOR UPDATE SKIP LOCKED
+),
+attempts AS (
+    DELETE FROM job_attempts WHERE job_attempts.job_id = ANY(ARRAY(SELECT target.id FROM target))
 ),
 deleted AS (
     DELETE FROM jobs WHERE jobs.id = ANY(ARRAY(SELECT target.id FROM target)) RETURNING jobs.job_type
@@ -393,10 +405,11 @@ SELECT deleted.job_type, count(*) AS deleted FROM deleted GROUP BY deleted.job_t
 -- What clean_up_jobs would delete in all.
 -- params:  cutoff; statuses, of completed and cancelled
 -- returns: one row per job type: job_type, deleted
--- index:   jobs_finished_idx
+-- index:   jobs_newest_idx
 SELECT job_type, count(*) AS deleted
 FROM jobs
-WHERE completed_at <= :cutoff::timestamptz
+WHERE created_at <= :cutoff::timestamptz
+    AND completed_at <= :cutoff::timestamptz
     AND status = ANY(:statuses::job_status [])
     AND status IN ('completed', 'cancelled')
 GROUP BY job_type

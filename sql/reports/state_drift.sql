@@ -13,6 +13,11 @@ LEFT JOIN workers ON jobs.worker_id = workers.id
 WHERE jobs.status = 'running'
     AND coalesce(workers.lease_until, jobs.updated_at) < now() - make_interval(secs => :grace_seconds::integer)
 UNION ALL
+SELECT jobs.id, 'running, but no claim leads to it', jobs.started_at
+FROM jobs
+WHERE jobs.status = 'running'
+    AND NOT EXISTS (SELECT FROM claims WHERE claims.worker_id = jobs.worker_id AND jobs.id = ANY(claims.job_ids))
+UNION ALL
 SELECT jobs.id, 'its time has come, and nobody promotes it', jobs.deliver_at
 FROM jobs
 WHERE jobs.deliver_at < now() - make_interval(secs => :grace_seconds::integer)

@@ -8,6 +8,7 @@ import pytest
 
 from jobhub.domain.jobs import JobStatus
 from jobhub.store import listing
+from jobhub.store.dispatch import FRONT, PLANNER_SETTINGS
 from jobhub.store.listing import JobFilter
 from jobhub.store.statements import statements
 from tests import factories
@@ -41,13 +42,22 @@ SUBMITS = {
     "keys": ["k"],
     "bodies_sha256": [b"1" * 32],
 }
+OF_WORKERS = {"promote_jobs", "claim_jobs", "finish_jobs", "rescue_jobs", "forget_claims", "list_running_jobs"}
 HOT = {
     "submit_jobs": SUBMITS,
     "promote_jobs": {},
-    "claim_jobs": {"worker_id": ONE, "queues": ["default"], "known_types": ["test.echo"], "slots": 20},
+    "claim_jobs": {
+        "worker_id": ONE,
+        "queues": ["default"],
+        "known_types": ["test.echo"],
+        "slots": 20,
+        "after_rank": FRONT.rank,
+        "after_id": 0,
+    },
     "finish_jobs": OUTCOMES,
     "report_progress": {"job_id": ONE, "attempt": 1, "percentage": 5, "message": None},
     "rescue_jobs": {},
+    "forget_claims": {"worker_id": ONE},
     "list_running_jobs": {"worker_id": ONE},
     "get_job": {"job_id": ONE, "owner_id": ONE},
     "list_attempts": {"job_id": ONE},
@@ -58,6 +68,10 @@ HOT = {
     "clean_up_jobs": {"cutoff": NOW - timedelta(days=30), "statuses": ["completed"]},
     "oldest_due": {},
 }
+# A sequential scan, or one of an index from one end to the other.
+_WHOLE_SCAN = re.compile(
+    r"((?:Seq Scan|(?<!Bitmap )Index(?: Only)? Scan using \w+) on (?:jobs|procrastinate_jobs)\b)[^\n]*\n(?!\s+Index Cond)"
+)
 _SCAN = re.compile(r"Seq Scan on (?:jobs|procrastinate_jobs)\b.*")
 
 
@@ -82,7 +96,7 @@ def many_jobs(sql, alice):
         CROSS JOIN (SELECT array_agg(id ORDER BY id) AS ids FROM users) AS owners
         """
     )
-    sql.execute("SELECT count(deliver_job(id, queue, priority)) FROM jobs WHERE status = 'pending'")
+    sql.execute("SELECT count(deliver_job(id, job_type, queue, priority)) FROM jobs WHERE status = 'pending'")
     sql.execute(
         "INSERT INTO job_attempts (job_id, number, worker_id, due_at, started_at, outcome)"
         " SELECT id, 1, worker_id, due_at, started_at, 'completed' FROM jobs WHERE status = 'completed'"
@@ -102,14 +116,30 @@ def generic_plan(sql, text: str) -> str:
 
 def test_no_hot_statement_scans_a_table(sql, many_jobs):
     scans = {}
-    for name, values in HOT.items():
-        statement = statements()[name]
+    for name in HOT.keys() - OF_WORKERS:
+        values, statement = HOT[name], statements()[name]
         plans = {"custom": plan(sql, statement.sql, [values[parameter] for parameter in statement.parameters])}
         if sql.info.server_version >= 160000:
             plans["generic"] = generic_plan(sql, statement.sql)
         scans |= {f"{name} ({kind})": found[0] for kind, text in plans.items() if (found := _SCAN.findall(text))}
 
     assert scans == {}
+
+
+@pytest.mark.parametrize("are_there_jobs", [True, False], ids=["many jobs", "empty tables"])
+def test_workers_look_up_each_job_by_its_key_even_with_a_plan_made_when_there_was_none(sql, request, are_there_jobs):
+    """A plan is kept for as long as nothing tells PostgreSQL better, and by then there may be a million jobs."""
+    if are_there_jobs:
+        request.getfixturevalue("many_jobs")
+    for name, value in PLANNER_SETTINGS.items():
+        sql.execute(f"SET {name} = {value}")
+    scans = {}
+    for name in OF_WORKERS:
+        statement = statements()[name]
+        text = plan(sql, statement.sql, [HOT[name][parameter] for parameter in statement.parameters])
+        scans |= {f"{name}: {found}": text for found in _WHOLE_SCAN.findall(text)}
+
+    assert scans == {}, "\n".join(scans.values())
 
 
 class Composed:

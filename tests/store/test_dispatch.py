@@ -32,8 +32,7 @@ def released(job_id, attempt=1):
 
 
 async def claim(db, worker_id, slots=10, known_types=TYPES, queues=("default",)):
-    jobs, _ = await dispatch.claim_jobs(db, worker_id=worker_id, queues=queues, known_types=known_types, slots=slots)
-    return jobs
+    return (await dispatch.claim_jobs(db, worker_id=worker_id, queues=queues, known_types=known_types, slots=slots)).jobs
 
 
 async def ids_claimed(db, worker_id, slots=10, **options):
@@ -51,7 +50,7 @@ async def start(db, sql, job_id):
 
 def factories_delivery(sql, job_id):
     """A delivery nobody should have made, as a late or repeated one looks."""
-    sql.execute("SELECT deliver_job(%s, 'default', 0)", [job_id])
+    sql.execute("SELECT deliver_job(%s, 'test.echo', 'default', 0)", [job_id])
 
 
 async def progress(db, sql, job_id):
@@ -157,22 +156,23 @@ async def test_an_older_delivery_does_nothing(db, sql, alice):
     sql.execute("UPDATE procrastinate_jobs SET queue_name = 'elsewhere' WHERE id = %s", [current])
     factories_delivery(sql, job_id)
 
-    jobs, taken = await dispatch.claim_jobs(db, worker_id=make_worker(sql), queues=["default"], known_types=TYPES, slots=5)
+    claim = await dispatch.claim_jobs(db, worker_id=make_worker(sql), queues=["default"], known_types=TYPES, slots=5)
 
-    assert (jobs, taken) == ([], 1)
+    assert (claim.jobs, claim.taken) == ([], 1)
     assert job_row(sql, job_id).delivery_id == current
 
 
-@pytest.mark.parametrize(("due_for", "is_started"), [("59 minutes", False), ("61 minutes", True)])
-async def test_a_job_of_an_unknown_type_is_put_back_until_it_has_been_due_for_an_hour(db, sql, alice, due_for, is_started):
+@pytest.mark.parametrize(("unknown_for", "is_started"), [(None, False), ("59 minutes", False), ("61 minutes", True)])
+async def test_a_job_of_an_unknown_type_is_put_back_for_an_hour_from_the_first_time(db, sql, alice, unknown_for, is_started):
     job_id = make_job(sql, alice, job_type="test.newer")
-    sql.execute("UPDATE jobs SET due_at = now() - %s::interval", [due_for])
+    sql.execute("UPDATE jobs SET due_at = now() - interval '1 day', unknown_type_since = now() - %s::interval", [unknown_for])
 
     claimed = await ids_claimed(db, make_worker(sql))
 
+    row = job_row(sql, job_id)
     assert claimed == ([job_id] if is_started else [])
+    assert (row.unknown_type_since is None) == is_started
     if not is_started:
-        row = job_row(sql, job_id)
         assert (row.status, row.delivery_id) == ("pending", None)
         assert 25 < (row.deliver_at - datetime.now(UTC)).total_seconds() < 31
 
@@ -321,6 +321,46 @@ async def test_a_worker_is_told_what_it_runs_and_what_it_must_stop(db, sql, alic
     running = await dispatch.list_running_jobs(db, worker_id)
 
     assert running == [dispatch.RunningJob(quiet, 1, cancel_requested=False), dispatch.RunningJob(asked, 1, cancel_requested=True)]
+
+
+async def test_a_claim_is_forgotten_when_nothing_of_it_runs_any_more(db, sql, alice):
+    worker_id, other = make_worker(sql), make_worker(sql)
+    first, second = make_job(sql, alice), make_job(sql, alice)
+    await claim(db, worker_id)
+    make_job(sql, alice)
+    await claim(db, other)
+
+    forgotten = [await dispatch.forget_claims(db, worker_id)]
+    for job_id in (first, second):
+        await dispatch.finish_jobs(db, [outcome(job_id)])
+        forgotten.append(await dispatch.forget_claims(db, worker_id))
+
+    assert forgotten == [0, 0, 1]
+    assert [row.worker_id for row in sql.execute("SELECT worker_id FROM claims").fetchall()] == [other]
+
+
+async def test_claims_of_lost_workers_are_forgotten_by_others_once_their_jobs_are_rescued(db, sql, alice):
+    make_job(sql, alice)
+    await claim(db, make_worker(sql))
+    sql.execute("UPDATE workers SET lease_until = now() - interval '1 s'")
+    other = make_worker(sql)
+
+    before = await dispatch.forget_claims(db, other)
+    await dispatch.rescue_jobs(db)
+
+    assert (before, await dispatch.forget_claims(db, other)) == (0, 1)
+
+
+async def test_a_job_claimed_twice_by_a_lost_worker_is_rescued_once(db, sql, alice):
+    job_id, worker_id = make_job(sql, alice), make_worker(sql)
+    await claim(db, worker_id)
+    await dispatch.finish_jobs(db, [released(job_id)])
+    await claim(db, worker_id)
+    sql.execute("UPDATE workers SET lease_until = now() - interval '1 s'")
+
+    [rescued] = await dispatch.rescue_jobs(db)
+
+    assert (rescued.job_id, rescued.attempt) == (job_id, 2)
 
 
 async def test_a_lease_is_fifteen_seconds_and_a_removed_row_comes_back(db, sql):

@@ -82,11 +82,7 @@ REFUSED = [
         " SELECT id, 1, gen_random_uuid(), now(), now(), 'completed', 'x' FROM jobs",
         psycopg.errors.CheckViolation,
     ),
-    (
-        "INSERT INTO job_attempts (job_id, number, worker_id, due_at, started_at, outcome)"
-        " VALUES (gen_random_uuid(), 1, gen_random_uuid(), now(), now(), 'completed')",
-        psycopg.errors.ForeignKeyViolation,
-    ),
+    ("INSERT INTO claims (worker_id, job_ids) VALUES (gen_random_uuid(), '{}')", psycopg.errors.CheckViolation),
 ]
 
 

@@ -77,7 +77,9 @@ async def test_of_others_jobs_nothing_is_seen_or_changed(db, sql, alice, bob):
 
 
 async def test_a_position_is_counted_up_to_a_thousand(db, sql, alice):
-    sql.execute("SELECT count(deliver_job(gen_random_uuid(), 'default', n %% 2)) FROM generate_series(1, 2000) AS n".replace("%%", "%"))
+    sql.execute(
+        "SELECT count(deliver_job(gen_random_uuid(), 'test.echo', 'default', n %% 2)) FROM generate_series(1, 2000) AS n".replace("%%", "%")
+    )
     last, first = make_job(sql, alice), make_job(sql, alice, priority=100)
 
     places = await store.queue_places(db, [last, first])

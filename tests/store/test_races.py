@@ -13,6 +13,7 @@ from jobhub.domain.jobs import AttemptOutcome, JobStatus, Outcome
 from jobhub.store import dispatch
 from jobhub.store import jobs as store
 from jobhub.store.database import bind
+from jobhub.store.dispatch import FRONT
 from jobhub.store.jobs import Act
 from tests import factories
 from tests.factories import job_row, make_job, make_worker
@@ -28,7 +29,16 @@ def run(connection, name, **parameters):
 
 
 def claim_on(connection, worker_id: UUID, slots: int = 10):
-    rows = run(connection, "claim_jobs", worker_id=worker_id, queues=["default"], known_types=["test.echo"], slots=slots)
+    rows = run(
+        connection,
+        "claim_jobs",
+        worker_id=worker_id,
+        queues=["default"],
+        known_types=["test.echo"],
+        slots=slots,
+        after_rank=FRONT.rank,
+        after_id=FRONT.delivery_id,
+    )
     return [row.id for row in rows if row.id]
 
 
@@ -49,8 +59,8 @@ def complete_on(connection, job_id: UUID):
 
 
 async def claim(db, worker_id: UUID, slots: int = 10) -> list[UUID]:
-    jobs, _ = await dispatch.claim_jobs(db, worker_id=worker_id, queues=["default"], known_types=["test.echo"], slots=slots)
-    return [job.id for job in jobs]
+    claimed = await dispatch.claim_jobs(db, worker_id=worker_id, queues=["default"], known_types=["test.echo"], slots=slots)
+    return [job.id for job in claimed.jobs]
 
 
 async def fail(db, job_id: UUID):

@@ -115,7 +115,7 @@ async def test_places_are_what_a_look_at_the_queue_would_say(submissions, db, sq
 
 
 async def test_a_position_is_counted_up_to_a_thousand(submissions, sql, alice):
-    sql.execute("SELECT count(deliver_job(gen_random_uuid(), 'default', 0)) FROM generate_series(1, 998)")
+    sql.execute("SELECT count(deliver_job(gen_random_uuid(), 'test.echo', 'default', 0)) FROM generate_series(1, 998)")
 
     answers = await submit_all(submissions, [new_job(alice) for _ in range(4)])
 

@@ -231,7 +231,9 @@ async def test_each_check_fails_beyond_its_threshold(api, alice, admin, sql, cha
 def old_jobs(sql, alice):
     """One job per status, finished 31 days ago where finished; and a completed one of 29 days."""
     ids = {status: make_job(sql, alice, status=status) for status in JobStatus}
-    sql.execute("UPDATE jobs SET completed_at = now() - interval '31 days' WHERE completed_at IS NOT NULL")
+    sql.execute(
+        "UPDATE jobs SET created_at = now() - interval '32 days', completed_at = now() - interval '31 days' WHERE completed_at IS NOT NULL"
+    )
     ids["recent"] = make_job(sql, alice, status="completed", job_type="test.sleep")
     sql.execute("UPDATE jobs SET completed_at = now() - interval '29 days' WHERE id = %s", [ids["recent"]])
     return ids
@@ -276,8 +278,9 @@ async def test_a_clean_up_is_on_record_and_a_rehearsal_is_not(api, admin, sql, o
 
 async def test_a_clean_up_takes_attempts_along_and_goes_on_until_nothing_is_left(api, alice, admin, sql):
     sql.execute(
-        "WITH old AS (INSERT INTO jobs (id, owner_id, job_type, queue, title, parameters, due_at, status, completed_at)"
-        " SELECT gen_random_uuid(), %s, 'test.echo', 'default', 'x', '{}', now(), 'completed', now() - interval '40 days'"
+        "WITH old AS (INSERT INTO jobs (id, owner_id, job_type, queue, title, parameters, due_at, status, created_at, completed_at)"
+        " SELECT gen_random_uuid(), %s, 'test.echo', 'default', 'x', '{}', now(), 'completed',"
+        " now() - interval '41 days', now() - interval '40 days'"
         " FROM generate_series(1, 2500) RETURNING id)"
         " INSERT INTO job_attempts (job_id, number, worker_id, due_at, started_at, outcome)"
         " SELECT id, 1, gen_random_uuid(), now(), now(), 'completed' FROM old",

@@ -19,8 +19,8 @@ async def claim(db: Database, sql: psycopg.Connection, registry: Registry) -> Ru
     """The one job that is due, started for a new worker."""
     worker_id = factories.make_worker(sql)
     names = [job_type.name for job_type in registry]
-    claimed, _ = await dispatch.claim_jobs(db, worker_id=worker_id, queues=["default"], known_types=names, slots=1)
-    return RunningJob(claimed[0])
+    claim = await dispatch.claim_jobs(db, worker_id=worker_id, queues=["default"], known_types=names, slots=1)
+    return RunningJob(claim.jobs[0])
 
 
 async def record(db: Database, running: RunningJob) -> None:

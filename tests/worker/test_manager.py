@@ -11,9 +11,10 @@ from jobhub.domain.jobs import AttemptOutcome, JobStatus, Outcome
 from jobhub.domain.users import User
 from jobhub.store import dispatch, jobs
 from jobhub.store.database import Database
+from jobhub.worker import manager as module
 from jobhub.worker.manager import DispatchManager
 from jobhub.worker.procrastinate_app import NoConnector
-from jobhub.worker.running import StopReason
+from jobhub.worker.running import RunningJob, StopReason
 from tests import factories
 from tests.worker import attempts
 
@@ -47,15 +48,13 @@ def manager(db: Database, worker_id: UUID, registry: Any, lease: Lease) -> Dispa
     )
 
 
-async def fetch(manager: DispatchManager) -> UUID | None:
-    """The id of the next job it hands out."""
-    job = await manager.fetch_job(None, 0)
-    return manager.running[job.id].claimed.id if job and job.id else None
+async def claim(manager: DispatchManager) -> list[UUID]:
+    """The ids of the jobs of one claim."""
+    return [running.claimed.id for running in await manager.claim()]
 
 
-async def finish(manager: DispatchManager, number: int, outcome: Outcome | None) -> None:
-    manager.running[number].outcome = outcome
-    await manager.finish_job(manager._job(number), "succeeded", False)  # type: ignore[arg-type]
+def running_job(manager: DispatchManager, job_id: UUID) -> RunningJob:
+    return manager.running.by_attempt()[job_id, 1]
 
 
 def completed(job_id: UUID) -> Outcome:
@@ -65,22 +64,47 @@ def completed(job_id: UUID) -> Outcome:
 async def test_a_claim_fills_the_free_slots_and_no_more(sql: psycopg.Connection, alice: User, manager: DispatchManager) -> None:
     ids = [factories.make_job(sql, alice) for _ in range(5)]
 
-    assert await fetch(manager) == ids[0]
+    assert await claim(manager) == ids[:3]
 
     assert [factories.job_row(sql, job_id).status for job_id in ids] == ["running"] * 3 + ["pending"] * 2
-    assert [await fetch(manager), await fetch(manager)] == ids[1:3]
+    assert not manager.has_free_slot
+    assert await claim(manager) == []
 
 
-async def test_a_freed_slot_is_filled_again(sql: psycopg.Connection, alice: User, manager: DispatchManager) -> None:
+async def test_a_slot_is_free_again_when_the_handler_has_ended(sql: psycopg.Connection, alice: User, manager: DispatchManager) -> None:
     ids = [factories.make_job(sql, alice) for _ in range(5)]
-    for _ in range(3):
-        await fetch(manager)
+    await claim(manager)
 
-    await finish(manager, 2, completed(ids[1]))
+    running_job(manager, ids[1]).end(completed(ids[1]))
 
-    assert await fetch(manager) == ids[3]
-    assert len(manager.running) == 3
-    assert factories.job_row(sql, ids[4]).status == "pending"
+    await asyncio.wait_for(manager.free_slot(), 5)
+    assert await claim(manager) == ids[3:4]
+    await attempts.until(lambda: len(manager.running) == 3)
+    assert [factories.job_row(sql, job_id).status for job_id in ids] == ["running", "completed", "running", "running", "pending"]
+
+
+async def test_nothing_is_claimed_while_too_many_outcomes_wait_to_be_recorded(
+    sql: psycopg.Connection, alice: User, manager: DispatchManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [factories.make_job(sql, alice) for _ in range(6)]
+    monkeypatch.setattr(module, "MAX_UNRECORDED", 4)
+    may_record, real = asyncio.Event(), dispatch.finish_jobs
+
+    async def finish_jobs(db: Database, outcomes: list[Outcome]) -> Any:
+        await may_record.wait()
+        return await real(db, outcomes)
+
+    monkeypatch.setattr(dispatch, "finish_jobs", finish_jobs)
+
+    for job_id in await claim(manager):
+        running_job(manager, job_id).end(completed(job_id))
+    assert await claim(manager) == ids[3:4]
+    running_job(manager, ids[3]).end(completed(ids[3]))
+    assert not manager.has_free_slot
+
+    may_record.set()
+    await asyncio.wait_for(manager.free_slot(), 5)
+    assert await claim(manager) == ids[4:]
 
 
 async def test_higher_priorities_come_first_and_older_jobs_before_newer(
@@ -88,7 +112,7 @@ async def test_higher_priorities_come_first_and_older_jobs_before_newer(
 ) -> None:
     low, first, second, high = (factories.make_job(sql, alice, priority=priority) for priority in (-5, 0, 0, 9))
 
-    assert [await fetch(manager) for _ in range(3)] == [high, first, second]
+    assert await claim(manager) == [high, first, second]
     assert factories.job_row(sql, low).status == "pending"
 
 
@@ -99,33 +123,45 @@ async def test_deliveries_that_do_nothing_do_not_hide_a_job_behind_them(
         factories.make_job(sql, alice, job_type="test.unknown")
     known = factories.make_job(sql, alice)
 
-    assert await fetch(manager) == known
+    assert await claim(manager) == [known]
 
 
-async def test_a_hint_during_a_claim_repeats_it(
+async def test_after_a_slow_look_the_next_ones_start_where_it_ended_and_soon_one_starts_at_the_front_again(
     sql: psycopg.Connection, alice: User, manager: DispatchManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The lost wake-up: the job commits after the claim has looked, and Procrastinate clears the event when the claim is back."""
-    real = dispatch.claim_jobs
-    made: list[UUID] = []
+    monkeypatch.setattr(module, "SLOW_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_SLOW_LOOKS", 600.0)
+    ids = [factories.make_job(sql, alice) for _ in range(7)]
+    for job_id in await claim(manager):
+        running_job(manager, job_id).end(None)
+    urgent = factories.make_job(sql, alice, priority=9)
 
-    async def claim_jobs(db: Database, **parameters: Any) -> Any:
-        found = await real(db, **parameters)
-        if not made:
-            made.append(factories.make_job(sql, alice))
-            manager.hint()
-        return found
+    assert await claim(manager) == ids[3:6]
+    for job_id in ids[3:6]:
+        running_job(manager, job_id).end(None)
+    # Behind its place there is too little left to fill the slots: the next look is at the front.
+    assert await claim(manager) == ids[6:]
+    assert await claim(manager) == [urgent]
 
-    monkeypatch.setattr(dispatch, "claim_jobs", claim_jobs)
 
-    assert await fetch(manager) == made[0]
+async def test_a_claim_in_vain_behind_its_place_looks_at_the_front_at_once(
+    sql: psycopg.Connection, alice: User, manager: DispatchManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SLOW_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_SLOW_LOOKS", 600.0)
+    for job_id in [factories.make_job(sql, alice) for _ in range(3)]:
+        await claim(manager)
+        running_job(manager, job_id).end(None)
+    urgent = factories.make_job(sql, alice, priority=9)
+
+    assert await claim(manager) == [urgent]
 
 
 async def test_nothing_is_claimed_without_a_lease(sql: psycopg.Connection, alice: User, manager: DispatchManager, lease: Lease) -> None:
     job_id = factories.make_job(sql, alice)
     lease.is_held = False
 
-    assert await fetch(manager) is None
+    assert await claim(manager) == []
 
     assert factories.job_row(sql, job_id).status == "pending"
 
@@ -136,7 +172,7 @@ async def test_the_database_refuses_a_claim_to_a_worker_whose_lease_is_over(
     job_id = factories.make_job(sql, alice)
     sql.execute("UPDATE workers SET lease_until = now()")
 
-    assert await fetch(manager) is None
+    assert await claim(manager) == []
 
     assert factories.job_row(sql, job_id).status == "pending"
 
@@ -151,48 +187,30 @@ async def test_an_absent_database_means_no_jobs_for_now(
 
     with monkeypatch.context() as patch:
         patch.setattr(dispatch, "claim_jobs", away)
-        assert await fetch(manager) is None
+        assert await claim(manager) == []
     job_id = factories.make_job(sql, alice)
 
-    assert await fetch(manager) == job_id
+    assert await claim(manager) == [job_id]
 
 
 async def test_what_was_claimed_and_not_started_is_given_back(sql: psycopg.Connection, alice: User, manager: DispatchManager) -> None:
-    ids = [factories.make_job(sql, alice) for _ in range(3)]
-    await fetch(manager)
+    ids = [factories.make_job(sql, alice) for _ in range(2)]
 
-    await manager.release_unstarted()
+    manager.release(await manager.claim())
+    await asyncio.wait_for(manager.running.none_left(), 5)
 
     rows = [factories.job_row(sql, job_id) for job_id in ids]
-    assert [row.status for row in rows] == ["running", "pending", "pending"]
-    assert [attempt.outcome for row in rows[1:] for attempt in attempts.attempt_rows(sql, row.id)] == ["released", "released"]
-    assert len(manager.running) == 1
-
-
-async def test_a_claim_on_its_way_when_the_worker_stops_is_given_back_too(
-    sql: psycopg.Connection, alice: User, manager: DispatchManager
-) -> None:
-    ids = [factories.make_job(sql, alice) for _ in range(3)]
-    with sql.transaction():
-        sql.execute("LOCK TABLE procrastinate_jobs")
-        fetching = asyncio.create_task(fetch(manager))
-        await attempts.until(lambda: sql.execute("SELECT FROM pg_locks WHERE NOT granted").rowcount)
-        releasing = asyncio.create_task(manager.release_unstarted())
-        await asyncio.sleep(0)
-
-    assert await fetching == ids[0]
-    await releasing
-
-    assert [factories.job_row(sql, job_id).status for job_id in ids] == ["running", "pending", "pending"]
+    assert [row.status for row in rows] == ["pending", "pending"]
+    assert [attempt.outcome for row in rows for attempt in attempts.attempt_rows(sql, row.id)] == ["released", "released"]
 
 
 async def test_an_attempt_without_an_outcome_is_forgotten_and_not_recorded(
     sql: psycopg.Connection, alice: User, manager: DispatchManager
 ) -> None:
     job_id = factories.make_job(sql, alice)
-    await fetch(manager)
+    await claim(manager)
 
-    await finish(manager, 1, None)
+    running_job(manager, job_id).end(None)
 
     assert len(manager.running) == 0
     assert factories.job_row(sql, job_id).status == "running"
@@ -213,12 +231,12 @@ async def test_a_job_the_database_says_we_run_and_we_do_not_is_given_back(
 
 async def test_reconciling_leaves_alone_what_both_agree_on(sql: psycopg.Connection, alice: User, manager: DispatchManager) -> None:
     ids = [factories.make_job(sql, alice) for _ in range(3)]
-    await fetch(manager)
+    await claim(manager)
 
     await manager.reconcile()
 
     assert [factories.job_row(sql, job_id).status for job_id in ids] == ["running"] * 3
-    assert not any(running.stopped.is_set() for running in manager.running)
+    assert not any(running.stop_reason for running in manager.running)
 
 
 async def test_reconciling_waits_for_a_claim_on_its_way(
@@ -235,7 +253,7 @@ async def test_reconciling_waits_for_a_claim_on_its_way(
 
     monkeypatch.setattr(dispatch, "claim_jobs", claim_jobs)
     job_id = factories.make_job(sql, alice)
-    fetching = asyncio.create_task(fetch(manager))
+    fetching = asyncio.create_task(claim(manager))
     await claimed.wait()
 
     reconciling = asyncio.create_task(manager.reconcile())
@@ -249,12 +267,12 @@ async def test_reconciling_waits_for_a_claim_on_its_way(
 
 async def test_reconciling_notices_a_cancel(db: Database, sql: psycopg.Connection, alice: User, manager: DispatchManager) -> None:
     job_id = factories.make_job(sql, alice)
-    await fetch(manager)
+    await claim(manager)
     await jobs.cancel_job(db, job_id, owner_id=alice.id, act=jobs.Act(actor_id=alice.id))
 
     await manager.reconcile()
 
-    assert manager.running[1].stop_reason is StopReason.CANCELLED
+    assert running_job(manager, job_id).stop_reason is StopReason.CANCELLED
 
 
 @pytest.mark.parametrize(
@@ -269,14 +287,14 @@ async def test_reconciling_notices_a_cancel(db: Database, sql: psycopg.Connectio
 async def test_reconciling_stops_what_is_not_ours_any_more(
     sql: psycopg.Connection, alice: User, manager: DispatchManager, change: str
 ) -> None:
-    factories.make_job(sql, alice)
-    await fetch(manager)
+    job_id = factories.make_job(sql, alice)
+    await claim(manager)
     sql.execute(change)
     sql.execute("UPDATE jobs SET worker_id = %s WHERE status = 'running'", [factories.new_id()])
 
     await manager.reconcile()
 
-    assert manager.running[1].stop_reason is StopReason.FENCED
+    assert running_job(manager, job_id).stop_reason is StopReason.FENCED
 
 
 async def test_workers_hear_at_once_of_a_cancel(db: Database, sql: psycopg.Connection, alice: User, worker_id: UUID) -> None:

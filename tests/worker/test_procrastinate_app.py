@@ -13,6 +13,7 @@ import pytest
 import jobhub
 from jobhub.domain.job_types import Registry
 from jobhub.domain.users import User
+from jobhub.store import dispatch
 from jobhub.store.database import Database
 from jobhub.worker import procrastinate_app
 from jobhub.worker.manager import DispatchManager
@@ -46,8 +47,6 @@ async def dispatching(
         worker.end()
         async with asyncio.timeout(10):
             await dispatcher
-            # As the service does: what was claimed and not handed out when the end came.
-            await manager.release_unstarted()
 
 
 def statuses(sql: psycopg.Connection, ids: list[UUID]) -> list[str]:
@@ -89,6 +88,41 @@ async def test_a_wake_starts_a_job_without_waiting_for_the_next_look(
         await attempts.until(lambda: statuses(sql, [second]) == ["completed"])
 
 
+async def test_a_wake_during_a_claim_makes_another_one(
+    db: Database, sql: psycopg.Connection, alice: User, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lost wake-up: the job commits after the claim has looked, and is announced before that is back."""
+    monkeypatch.setattr(procrastinate_app, "POLL_SECONDS", 600.0)
+    real, made = dispatch.claim_jobs, []
+
+    async def claim_jobs(db: Database, **parameters: Any) -> Any:
+        found = await real(db, **parameters)
+        if not made:
+            made.append(factories.make_job(sql, alice))
+            worker.wake()
+        return found
+
+    monkeypatch.setattr(dispatch, "claim_jobs", claim_jobs)
+
+    async with dispatching(db, sql, registry) as worker:
+        await attempts.until(lambda: made and statuses(sql, made) == ["completed"])
+
+
+async def test_a_claim_on_its_way_when_the_worker_stops_is_given_back(
+    db: Database, sql: psycopg.Connection, alice: User, registry: Registry
+) -> None:
+    ids = [factories.make_job(sql, alice, job_type="test.sleep") for _ in range(3)]
+    with psycopg.connect(sql.info.dsn) as other:
+        other.execute("LOCK TABLE procrastinate_jobs")
+        async with dispatching(db, sql, registry) as worker:
+            await attempts.until(lambda: sql.execute("SELECT FROM pg_locks WHERE NOT granted").rowcount)
+            worker.end()
+            other.commit()
+
+    assert statuses(sql, ids) == ["pending"] * 3
+    assert {row.outcome for job_id in ids for row in attempts.attempt_rows(sql, job_id)} == {"released"}
+
+
 async def test_a_job_nobody_told_of_is_found_by_looking(
     db: Database, sql: psycopg.Connection, alice: User, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,16 +134,17 @@ async def test_a_job_nobody_told_of_is_found_by_looking(
 
 
 async def test_ending_lets_jobs_finish_within_the_grace_time(db: Database, sql: psycopg.Connection, alice: User) -> None:
-    may_end = asyncio.Event()
+    has_begun, may_end = asyncio.Event(), asyncio.Event()
 
     @jobhub.job_type("test.wait")
     async def wait(ctx: jobhub.JobContext, params: Nothing) -> str:
+        has_begun.set()
         await may_end.wait()
         return "in time"
 
     job_id = factories.make_job(sql, alice, job_type="test.wait")
     async with dispatching(db, sql, factories.make_registry(wait)) as worker:
-        await attempts.until(lambda: statuses(sql, [job_id]) == ["running"])
+        await has_begun.wait()
         worker.end()
         may_end.set()
 

@@ -58,10 +58,8 @@ def attempt(db, sql, alice):
         registry = factories.make_registry(handler_that(work, **policies))
         job_type = registry.get("test.it")
         job_id = factories.make_job(sql, alice, job_type="test.it", max_attempts=job_type.retry.max_attempts, **columns or {})
-        claimed, _ = await dispatch.claim_jobs(
-            db, worker_id=factories.make_worker(sql), queues=["default"], known_types=["test.it"], slots=1
-        )
-        running = RunningJob(claimed[0])
+        claim = await dispatch.claim_jobs(db, worker_id=factories.make_worker(sql), queues=["default"], known_types=["test.it"], slots=1)
+        running = RunningJob(claim.jobs[0])
         task = asyncio.create_task(run_job(running, registry=registry, db=db))
         if stop:
             await asyncio.sleep(0)

@@ -6,8 +6,9 @@ Not here: what the statements are (`store.statements`, sql/queries/) and what th
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from types import MappingProxyType
 from typing import Any, NoReturn, TypeVar
 
 import asyncpg
@@ -42,6 +43,7 @@ AWAY = (
 _LOST_RACE = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 _TRIES = 3
 
+NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 _JSONB_VERSION = b"\x01"  # first byte of the binary format, jsonb_send
 
 
@@ -56,8 +58,13 @@ class Database:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, dsn: str, *, max_size: int, application_name: str) -> AsyncIterator["Database"]:
-        """A database with up to `max_size` connections, made as they are needed: opening succeeds while the server is away."""
+    async def open(
+        cls, dsn: str, *, max_size: int, application_name: str, settings: Mapping[str, str] = NO_SETTINGS
+    ) -> AsyncIterator["Database"]:
+        """A database with up to `max_size` connections, made as they are needed: opening succeeds while the server is away.
+
+        `settings` are those of the server for each of them.
+        """
         pool = asyncpg.create_pool(
             dsn,
             min_size=0,
@@ -66,7 +73,7 @@ class Database:
             command_timeout=COMMAND_TIMEOUT_SECONDS,
             init=prepare_connection,
             reset=_nothing_to_reset,
-            server_settings=server_settings(application_name),
+            server_settings=server_settings(application_name) | dict(settings),
         )
         await pool
         try:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -10,6 +11,12 @@ from asyncpg import Record
 
 from jobhub.domain.jobs import ClaimedJob, JobStatus, Outcome
 from jobhub.store.database import Connection
+
+BATCH = 1000  # what promote_jobs, rescue_jobs and forget_claims take at most
+
+# Settings of the connections these statements run on. What is small here is an array of ids, and each of them one look-up by primary
+# key; a plan made while the tables were empty, and kept, must not become a scan of millions (tests/contract/test_plans.py).
+PLANNER_SETTINGS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
 
 
 class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,22 +54,55 @@ async def promote_jobs(db: Connection) -> int:
     return int(row["promoted"]) if row else 0
 
 
+class Place(NamedTuple):
+    """Where a delivery stands among those that wait: `rank` is the priority with its sign turned, so that less is better."""
+
+    rank: int
+    delivery_id: int
+
+
+FRONT = Place(-(2**31), 0)
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """What one claim took: the started jobs, best first; how many deliveries, those that did nothing included; the last one's place."""
+
+    jobs: list[ClaimedJob]
+    taken: int
+    last: Place | None
+
+
 async def claim_jobs(
-    db: Connection, *, worker_id: UUID, queues: Sequence[str], known_types: Sequence[str], slots: int
-) -> tuple[list[ClaimedJob], int]:
-    """Start up to `slots` jobs, best first; also how many deliveries were taken, those that did nothing included.
+    db: Connection, *, worker_id: UUID, queues: Sequence[str], known_types: Sequence[str], slots: int, after: Place = FRONT
+) -> Claim:
+    """Start up to `slots` jobs, best first, of those behind `after`.
 
     Fewer jobs than deliveries means that more may be waiting behind: claim again.
     """
-    rows = await db.fetch("claim_jobs", worker_id=worker_id, queues=list(queues), known_types=list(known_types), slots=slots)
-    return [_claimed(row) for row in rows if row["id"]], len(rows)
+    rows = await db.fetch(
+        "claim_jobs",
+        worker_id=worker_id,
+        queues=list(queues),
+        known_types=list(known_types),
+        slots=slots,
+        after_rank=after.rank,
+        after_id=after.delivery_id,
+    )
+    if not rows[0]["id"]:
+        return Claim([], rows[0]["taken"], None)
+    return Claim([_claimed(row) for row in rows], rows[0]["taken"], Place(rows[-1]["rank"], rows[-1]["delivery_id"]))
 
 
 def _claimed(row: Record) -> ClaimedJob:
-    return ClaimedJob(**{name: row[name] for name in _CLAIMED_FIELDS})
-
-
-_CLAIMED_FIELDS = tuple(field.name for field in msgspec.structs.fields(ClaimedJob))
+    return ClaimedJob(
+        id=row["id"],
+        owner_id=row["owner_id"],
+        job_type=row["job_type"],
+        attempt=row["attempt"],
+        failed_attempts=row["failed_attempts"],
+        max_attempts=row["max_attempts"],
+        parameters=row["parameters"],
+    )
 
 
 async def report_progress(db: Connection, *, job_id: UUID, attempt: int, percentage: int, message: str | None) -> bool:
@@ -73,6 +113,8 @@ async def report_progress(db: Connection, *, job_id: UUID, attempt: int, percent
 
 async def finish_jobs(db: Connection, outcomes: Sequence[Outcome]) -> list[Recorded]:
     """Record outcomes in one transaction; those that are missing from the answer were fenced off."""
+    # Two statements that share jobs lock them in one order: a zombie's must not deadlock with its successor's.
+    outcomes = sorted(outcomes, key=attrgetter("job_id"))
     rows = await db.fetch(
         "finish_jobs",
         job_ids=[outcome.job_id for outcome in outcomes],
@@ -90,7 +132,7 @@ async def finish_jobs(db: Connection, outcomes: Sequence[Outcome]) -> list[Recor
 
 def _one_value(result: Any) -> msgspec.Raw | None:
     """A result asyncpg takes for one element of an array: it would make another dimension of a result that is a list."""
-    return None if result is None else msgspec.Raw(msgspec.json.encode(result))
+    return result if result is None or isinstance(result, msgspec.Raw) else msgspec.Raw(msgspec.json.encode(result))
 
 
 async def rescue_jobs(db: Connection) -> list[Recorded]:
@@ -106,6 +148,12 @@ async def list_running_jobs(db: Connection, worker_id: UUID) -> list[RunningJob]
     """What the database says a worker runs."""
     rows = await db.fetch("list_running_jobs", worker_id=worker_id)
     return [RunningJob(row["job_id"], row["attempt"], row["cancel_requested"]) for row in rows]
+
+
+async def forget_claims(db: Connection, worker_id: UUID) -> int:
+    """Forget a batch of claims of which nothing runs any more; how many."""
+    row = await db.fetch_row("forget_claims", worker_id=worker_id)
+    return int(row["forgotten"]) if row else 0
 
 
 async def renew_lease(db: Connection, worker: WorkerRow) -> datetime:

@@ -72,11 +72,15 @@ class Lags(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def count_jobs(db: Connection, window_seconds: float | None) -> dict[str, dict[JobStatus, int]]:
-    """Jobs by type and status; combinations that don't occur are absent."""
+    """Jobs by type and status, pending and running ones of now; combinations that don't occur are absent."""
     counts: dict[str, dict[JobStatus, int]] = {}
-    for row in await db.fetch("count_jobs", window_seconds=window_seconds):
+    for row in await db.fetch("count_finished", window_seconds=window_seconds):
         counts.setdefault(row["job_type"], {})[JobStatus(row["status"])] = row["jobs"]
-    return counts
+    for pending in await count_pending(db):
+        counts.setdefault(pending.job_type, {})[JobStatus.PENDING] = pending.due + pending.scheduled
+    for job_type, running in (await count_running(db)).items():
+        counts.setdefault(job_type, {})[JobStatus.RUNNING] = running
+    return dict(sorted(counts.items()))
 
 
 async def measure_attempts(db: Connection, window_seconds: float | None) -> dict[str | None, Measured]:

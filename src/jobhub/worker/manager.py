@@ -1,19 +1,18 @@
 """Procrastinate's JobManager with our statements behind it: the seam between its worker and our tables.
 
-Procrastinate asks for one job at a time and says when each is done; here a claim fetches as many as there are free slots, and what
-is done is recorded in batches. A claimed delivery is gone, so Procrastinate's own bookkeeping has nothing left to do.
-Source: procrastinate/manager.py, 3.10; tests/contract pins the methods overridden here.
+A claim takes as many jobs as there are free slots, in one statement; outcomes are recorded together as they arrive. A slot is free again
+when the handler has ended: the next claim doesn't wait until that is recorded. A claimed delivery is gone, so Procrastinate's own
+bookkeeping has nothing left to do. Source: procrastinate/manager.py, 3.10; tests/contract pins the methods overridden here.
 """
 
 import asyncio
 import random
-from collections import deque
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
 
 import structlog
-from procrastinate import jobs as procrastinate_jobs
 from procrastinate.manager import JobManager
 
 from jobhub.domain.errors import DatabaseUnavailable
@@ -21,10 +20,15 @@ from jobhub.domain.job_types import Registry
 from jobhub.domain.jobs import AttemptOutcome, ClaimedJob, JobStatus, Outcome
 from jobhub.store import dispatch
 from jobhub.store.database import Database
-from jobhub.worker.recorder import Recorder
-from jobhub.worker.running import RunningJobs, StopReason
+from jobhub.store.dispatch import FRONT, Claim, Place
+from jobhub.worker.recorder import MAX_BATCH, Recorder
+from jobhub.worker.running import RunningJob, RunningJobs, StopReason
 
-TASK_NAME = "jobhub.run"  # what deliver_job() in sql/migrations puts into each delivery
+# While so many outcomes wait to be recorded, nothing more is claimed: the database is away, or can't keep up.
+MAX_UNRECORDED = 4 * MAX_BATCH
+# A look at the front of the queue that takes longer walks over dead index entries; the next ones start where it ended, for a while.
+SLOW_LOOK_SECONDS = 0.01
+SECONDS_BETWEEN_SLOW_LOOKS = 0.2
 _log = structlog.get_logger("jobhub.worker")
 
 
@@ -50,72 +54,99 @@ class DispatchManager(JobManager):
         self._worker_id = worker_id
         self._queues = sorted(queues)
         self._known_types = [job_type.name for job_type in registry]
-        self._concurrency = concurrency
+        self._free_slots = concurrency
+        self._slot_freed = asyncio.Event()
         self._lease_is_held = lease_is_held
         self._recorder = Recorder(db, lease_is_held=lease_is_held)
-        self._claimed: deque[int] = deque()
-        self._hints = 0
+        self._after = FRONT
+        self._looked_at_front = 0.0
 
-    def hint(self) -> None:
-        """Something may have become due: a claim that is on its way may have missed it and is repeated."""
-        self._hints += 1
+    @property
+    def has_free_slot(self) -> bool:
+        """Whether a job may be claimed."""
+        return self._slots() > 0
 
-    async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> procrastinate_jobs.Job | None:
-        """The next job to run, None if there is none. Never raises: without a database there is simply nothing to do."""
-        while not self._claimed:
-            seen = self._hints
-            if not await self._claim() and seen == self._hints:
-                return None
-        return self._job(self._claimed.popleft())
+    async def free_slot(self) -> None:
+        """Return when a job may be claimed."""
+        while not self.has_free_slot:
+            self._slot_freed.clear()
+            await self._slot_freed.wait()
 
-    async def _claim(self) -> bool:
-        """Fill the free slots; whether it is worth asking again at once."""
-        if not self._lease_is_held():
-            return False
-        async with self.claiming:
-            try:
-                claimed, taken = await dispatch.claim_jobs(
-                    self._db,
-                    worker_id=self._worker_id,
-                    queues=self._queues,
-                    known_types=self._known_types,
-                    slots=self._concurrency - len(self.running),
-                )
-            except DatabaseUnavailable as error:
-                _log.warning("claim_failed", cause=repr(error.__cause__))
-                await asyncio.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - spreads retries
-                return False
-            self._claimed.extend(self.running.add(job) for job in claimed)
-        return taken > 0
+    def _slots(self) -> int:
+        return min(self._free_slots, MAX_UNRECORDED - len(self.running))
 
-    def _job(self, number: int) -> procrastinate_jobs.Job:
-        return procrastinate_jobs.Job(
-            id=number, queue=self._queues[0], lock=None, queueing_lock=None, task_name=TASK_NAME, task_kwargs={}, status="doing"
+    async def claim(self) -> list[RunningJob]:
+        """Fill the free slots, best first; nothing if nothing is due, or there is no database or no lease. Never raises."""
+        while (slots := self._slots()) > 0 and self._lease_is_held():
+            async with self.claiming:
+                try:
+                    claim = await self._claim(slots)
+                except DatabaseUnavailable as error:
+                    _log.warning("claim_failed", cause=repr(error.__cause__))
+                    await asyncio.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - spreads retries
+                    return []
+                started = [self._start(job) for job in claim.jobs]
+            if started:
+                return started
+            if not claim.taken and self._after == FRONT:
+                return []
+        return []
+
+    async def _claim(self, slots: int) -> Claim:
+        began = time.monotonic()
+        if began - self._looked_at_front > SECONDS_BETWEEN_SLOW_LOOKS:
+            self._after = FRONT
+        after = self._after
+        claim = await dispatch.claim_jobs(
+            self._db, worker_id=self._worker_id, queues=self._queues, known_types=self._known_types, slots=slots, after=after
         )
+        self._after = self._next_place(claim, after, slots, seconds=time.monotonic() - began)
+        if after == FRONT:
+            self._looked_at_front = began
+        return claim
 
-    async def finish_job(self, job: procrastinate_jobs.Job, status: procrastinate_jobs.Status, delete_job: bool) -> None:
-        """Record the outcome that run_job left with the attempt; a fenced one left none."""
-        assert job.id is not None
-        outcome = self.running[job.id].outcome
-        if outcome is not None:
-            await self._recorder.record(outcome)
-        self.running.pop(job.id)
+    @staticmethod
+    def _next_place(claim: Claim, after: Place, slots: int, *, seconds: float) -> Place:
+        """Where the next claim may start to look. From the front, unless that is slow and there was more than we took."""
+        if claim.last is None or claim.taken < slots or (after == FRONT and seconds < SLOW_LOOK_SECONDS):
+            return FRONT
+        return claim.last
 
-    async def release_unstarted(self) -> None:
-        """Give back what was claimed and not handed out when the worker was told to stop; the last claim is waited for."""
-        async with self.claiming:
-            unstarted, self._claimed = self._claimed, deque()
-        await asyncio.gather(*(self._recorder.record(released(self.running[number].claimed)) for number in unstarted))
-        for number in unstarted:
-            self.running.pop(number)
+    def _start(self, job: ClaimedJob) -> RunningJob:
+        self._free_slots -= 1
+        running = self.running.add(job)
+        running.on_end = self._on_end
+        return running
+
+    def _on_end(self, running: RunningJob) -> None:
+        """Free the slot and record the outcome; a fenced attempt has none."""
+        self._free_slots += 1
+        if running.outcome is None:
+            self._forget(running)
+        else:
+            self._recorder.put(running.outcome, lambda: self._forget(running))
+        self._slot_freed.set()
+
+    def _forget(self, running: RunningJob) -> None:
+        self.running.remove(running)
+        self._slot_freed.set()
+
+    def release(self, unstarted: Iterable[RunningJob]) -> None:
+        """Give back what was claimed while the worker was told to stop."""
+        for running in unstarted:
+            running.end(released(running.claimed))
 
     async def reconcile(self) -> None:
         """Make memory and database agree on what this worker runs. The database is right about whose a job is."""
+        while await dispatch.forget_claims(self._db, self._worker_id) >= dispatch.BATCH:
+            pass
         async with self.claiming:
             # Memory first: what ends meanwhile is then told to stop in vain, which harms nobody.
             remembered = self.running.by_attempt()
             recorded = {(row.job_id, row.attempt): row for row in await dispatch.list_running_jobs(self._db, self._worker_id)}
         for key, running in remembered.items():
+            if running.has_ended:  # its outcome is on its way
+                continue
             if key not in recorded:
                 running.stop(StopReason.FENCED)
             elif recorded[key].cancel_requested:

@@ -1,21 +1,25 @@
 """Procrastinate put together for our purpose. The one place that lists what of it is private and overridden:
 
-- `Worker._abort_running_jobs`: on shutdown its CancelledError would end jobs as aborted; ours are told to stop and released.
-- `Worker._new_job_event`: set from outside, because our listener heals by itself and Procrastinate's does not.
+- `Worker._fetch_and_process_jobs`: one claim for all free slots, one task per job, and none of the log records, semaphore and tasks
+  around each job that cost five times as much as all else (docs/decisions/0010).
+- `Worker._shutdown`: ours waits for outcomes to be recorded, and on time-out tells jobs to stop and releases them; Procrastinate's
+  would end them as aborted.
+- `Worker._new_job_event`, `Worker._stop_event`: the first is set from outside, because our listener heals by itself.
 
 tests/contract/test_procrastinate_private.py fails when these, or the methods of the manager, change upstream.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from procrastinate import App
+from procrastinate import utils as procrastinate_utils
 from procrastinate.connector import BaseAsyncConnector
-from procrastinate.job_context import JobContext
 from procrastinate.worker import Worker
 
-from jobhub.worker.manager import TASK_NAME, DispatchManager
+from jobhub.worker.manager import DispatchManager
 from jobhub.worker.running import RunningJob, StopReason
 
 POLL_SECONDS = 1.0  # how late a job starts whose notification was lost
@@ -40,7 +44,16 @@ class NoConnector(BaseAsyncConnector):
 class DispatchWorker(Worker):
     """Procrastinate's worker over a DispatchManager. Its own names for it: `dispatch` and `end`."""
 
-    def __init__(self, app: App, manager: DispatchManager, *, queues: list[str], concurrency: int, grace_seconds: float) -> None:
+    def __init__(
+        self,
+        app: App,
+        manager: DispatchManager,
+        run: Callable[[RunningJob], Coroutine[Any, Any, None]],
+        *,
+        queues: list[str],
+        concurrency: int,
+        grace_seconds: float,
+    ) -> None:
         super().__init__(
             app,
             queues=queues,
@@ -51,6 +64,10 @@ class DispatchWorker(Worker):
             install_signal_handlers=False,
         )
         self._manager = manager
+        self._run = run
+        self._grace_seconds = grace_seconds
+        # Whoever drops a running task's last reference may lose it, and a handler that was given up still runs.
+        self._attempts: set[asyncio.Task[None]] = set()
 
     async def dispatch(self) -> None:
         """Claim and run jobs until `end` is called and everything that ran has ended or was released."""
@@ -62,19 +79,40 @@ class DispatchWorker(Worker):
 
     def wake(self) -> None:
         """Look for jobs now."""
-        self._manager.hint()
         self._new_job_event.set()
 
-    async def _abort_running_jobs(self) -> None:
+    async def _fetch_and_process_jobs(self) -> None:
+        loop = asyncio.get_running_loop()
+        while not self._stop_event.is_set():
+            if not self._manager.has_free_slot:
+                await procrastinate_utils.wait_any(self._manager.free_slot(), self._stop_event.wait())
+                continue
+            # Cleared before the look: what is announced during it makes another one.
+            self._new_job_event.clear()
+            claimed = await self._manager.claim()
+            if self._stop_event.is_set():
+                self._manager.release(claimed)
+            elif not claimed:
+                return
+            else:
+                for running in claimed:
+                    attempt = loop.create_task(self._run(running))
+                    self._attempts.add(attempt)
+                    attempt.add_done_callback(self._attempts.discard)
+
+    async def _shutdown(self, side_tasks: list[asyncio.Task[Any]]) -> None:
+        await procrastinate_utils.cancel_and_capture_errors(side_tasks)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._manager.running.none_left(), self._grace_seconds)
         for running in self._manager.running:
             running.stop(StopReason.SHUTDOWN)
-        await asyncio.gather(*self._running_jobs, return_exceptions=True)
+        await self._manager.running.none_left()
 
 
 def create_worker(
     connector: NoConnector,
     manager: DispatchManager,
-    run: Callable[[RunningJob], Awaitable[None]],
+    run: Callable[[RunningJob], Coroutine[Any, Any, None]],
     *,
     queues: list[str],
     concurrency: int,
@@ -83,10 +121,4 @@ def create_worker(
     """A worker that hands each claimed job to `run`."""
     app = App(connector=connector)
     app.job_manager = manager
-
-    @app.task(name=TASK_NAME, pass_context=True)
-    async def deliver(context: JobContext) -> None:
-        assert context.job.id is not None
-        await run(manager.running[context.job.id])
-
-    return DispatchWorker(app, manager, queues=queues, concurrency=concurrency, grace_seconds=grace_seconds)
+    return DispatchWorker(app, manager, run, queues=queues, concurrency=concurrency, grace_seconds=grace_seconds)

@@ -30,6 +30,11 @@ class Progress:
         self._writer: asyncio.Task[None] | None = None
         self._closed = asyncio.Event()
 
+    @property
+    def is_used(self) -> bool:
+        """Whether anything was ever reported."""
+        return self._writer is not None
+
     def report(self, percentage: Any, message: Any = None) -> None:
         """Note how far the attempt is; what makes no sense is logged and ignored."""
         try:

@@ -25,23 +25,27 @@ class Recorder:
     def __init__(self, db: Database, *, lease_is_held: Callable[[], bool]) -> None:
         self._db = db
         self._lease_is_held = lease_is_held
-        self._waiting: list[tuple[Outcome, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[Outcome, Callable[[], object]]] = []
         self._flush: asyncio.Task[None] | None = None
+
+    def put(self, outcome: Outcome, then: Callable[[], object]) -> None:
+        """Record an outcome; call `then` once that is done, or there is no point in it any more."""
+        self._waiting.append((outcome, then))
+        if self._flush is None or self._flush.done():
+            self._flush = asyncio.create_task(self._flush_all(), name="record outcomes")
 
     async def record(self, outcome: Outcome) -> None:
         """Return once the outcome is recorded, or there is no point in it any more. Never raises."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((outcome, done))
-        if self._flush is None or self._flush.done():
-            self._flush = asyncio.create_task(self._flush_all(), name="record outcomes")
-        await asyncio.shield(done)
+        done = asyncio.Event()
+        self.put(outcome, done.set)
+        await done.wait()
 
     async def _flush_all(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
             await self._record([outcome for outcome, _ in batch])
-            for _, done in batch:
-                done.set_result(None)
+            for _, then in batch:
+                then()
 
     async def _record(self, outcomes: list[Outcome]) -> None:
         while True:
@@ -57,7 +61,8 @@ class Recorder:
                 await self._record_one_by_one(outcomes, error)
                 return
             else:
-                self._report_fenced(outcomes, {(row.job_id, row.attempt) for row in recorded})
+                if len(recorded) < len(outcomes):
+                    self._report_fenced(outcomes, {(row.job_id, row.attempt) for row in recorded})
                 return
 
     async def _record_one_by_one(self, outcomes: list[Outcome], error: Exception) -> None:

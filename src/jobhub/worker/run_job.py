@@ -1,12 +1,13 @@
 """Run one attempt: find its handler, run it with a timeout, and make an outcome of however it ends.
 
-No transaction is open while a handler runs. An attempt that is fenced off has no outcome. Not here: recording it
-(`worker.manager`), and when a stop is asked for (`worker.service`).
+No transaction is open while a handler runs. An attempt is one task, and the handler runs in it: stopping is cancelling that task. Not
+here: recording the outcome (`worker.manager`), and when a stop is asked for (`worker.service`).
 """
 
 import asyncio
 import random
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from jobhub.worker.manager import released
 from jobhub.worker.process_handler import run_in_process
 from jobhub.worker.progress import Progress
 from jobhub.worker.running import RunningJob, StopReason
-from jobhub.worker.texts import NotStorable, storable_result, storable_text, traceback_text
+from jobhub.worker.texts import NotStorable, encoded_result, storable_text, traceback_text
 
 # A handler that was told to stop is told again after each of these seconds, and given up after the last.
 STOP_PATIENCE_SECONDS = (5.0, 5.0, 5.0)
@@ -37,11 +38,14 @@ class Context:
         self.job_id: UUID = running.claimed.id
         self.owner_id: UUID = running.claimed.owner_id
         self.attempt: int = running.claimed.attempt
-        self.log = structlog.get_logger("jobhub.handler").bind(
-            job_id=str(running.claimed.id), job_type=running.claimed.job_type, attempt=running.claimed.attempt
-        )
         self._running = running
         self._progress = progress
+
+    @cached_property
+    def log(self) -> Any:
+        """Made when it is first used: binding costs more than all else a short job needs."""
+        claimed = self._running.claimed
+        return structlog.get_logger("jobhub.handler").bind(job_id=str(claimed.id), job_type=claimed.job_type, attempt=claimed.attempt)
 
     @property
     def cancel_requested(self) -> bool:
@@ -51,19 +55,51 @@ class Context:
         self._progress.report(percentage, message)
 
 
-class HandlerExit(Exception):
-    """A handler raised what would end the whole process: SystemExit, KeyboardInterrupt or the like."""
+class Persuasion:
+    """Cancels the task of a handler, more than once if need be, until it ends or is given up."""
+
+    def __init__(self, on_given_up: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._on_given_up = on_given_up
+        self._next: asyncio.Handle | None = None
+        self._has_ended = False
+
+    def begin(self) -> None:
+        """Start, unless that was done before. Not at once: a handler may be who calls this, and about to end."""
+        if self._next is None:
+            self._next = self._loop.call_soon(self._insist, list(STOP_PATIENCE_SECONDS))
+
+    def _insist(self, patience: list[float]) -> None:
+        if self._has_ended:
+            return
+        if not patience:
+            self._on_given_up()
+            return
+        assert self._task is not None
+        self._task.cancel()
+        self._next = self._loop.call_later(patience[0], self._insist, patience[1:])
+
+    def end(self) -> None:
+        """The handler has ended, one way or another."""
+        self._has_ended = True
+        if self._next is not None and self._task is not None:
+            self._next.cancel()
+            while self._task.cancelling():
+                self._task.uncancel()
 
 
 async def run_job(running: RunningJob, *, registry: Registry, db: Database) -> None:
-    """Run the attempt to its end and leave its outcome in `running.outcome`; None if there is nothing to record. Never raises."""
+    """Run the attempt and say how it ended: `running.end`. Never raises.
+
+    That is said earlier if the handler won't end, so don't wait for this.
+    """
     try:
-        running.outcome = await _attempt(running, registry, db)
+        outcome = await _attempt(running, registry, db)
     except Exception as error:
         _log.error("attempt_broke", job_id=str(running.claimed.id), exc_info=error)
-        running.outcome = _failed(running.claimed, "internal_error", "jobhub itself failed to run this attempt.", error=error)
-    if running.stop_reason is StopReason.FENCED:
-        running.outcome = None
+        outcome = _failed(running.claimed, "internal_error", "jobhub itself failed to run this attempt.", error=error)
+    running.end(outcome)
 
 
 async def _attempt(running: RunningJob, registry: Registry, db: Database) -> Outcome | None:
@@ -77,75 +113,57 @@ async def _attempt(running: RunningJob, registry: Registry, db: Database) -> Out
     except InvalidInput as error:
         message = f"The parameters don't fit the job type as this worker knows it: {error}"
         return _failed(claimed, "invalid_parameters", message, retryable=False)
+    if running.stop_reason:
+        return _outcome_of_stopped(running, job_type, has_ended=True)
     progress = Progress(db, claimed)
     try:
         return await _run_handler(running, job_type, parameters, progress)
     finally:
-        await progress.close()
+        if progress.is_used:
+            await progress.close()
 
 
 async def _run_handler(running: RunningJob, job_type: JobType, parameters: Any, progress: Progress) -> Outcome | None:
-    if running.stopped.is_set():
-        return _outcome_of_stopped(running, job_type, has_ended=True)
-    context = Context(running, progress)
-    work = run_in_process(job_type, running, progress) if job_type.runs_in_process else _guarded(job_type.handler, context, parameters)
-    handler = asyncio.create_task(work, name=f"{job_type.name} {running.claimed.id}")
-    stopped = asyncio.create_task(running.stopped.wait())
+    persuasion = Persuasion(lambda: running.end(_outcome_of_stopped(running, job_type, has_ended=False)))
+    running.on_stop = persuasion.begin
+    timeout = asyncio.get_running_loop().call_later(job_type.timeout_seconds, running.stop, StopReason.TIMED_OUT)
+    result, failure = None, None
     try:
-        await asyncio.wait({handler, stopped}, timeout=job_type.timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
+        if job_type.runs_in_process:
+            result = await run_in_process(job_type, running, progress)
+        else:
+            result = await job_type.handler(Context(running, progress), parameters)
+    except BaseException as error:  # asyncio would let SystemExit and its like through, into the loop, and end the worker
+        failure = error
     finally:
-        stopped.cancel()
-    if handler.done():
-        return _outcome_of(running.claimed, handler)
-    if not running.stopped.is_set():
-        running.stop(StopReason.TIMED_OUT)
-    has_ended = await _stop(handler)
-    if has_ended and not handler.cancelled():
-        handler.exception()  # looked at, so that asyncio doesn't complain; the reason for the stop is what counts
-    return _outcome_of_stopped(running, job_type, has_ended=has_ended)
+        timeout.cancel()
+        running.on_stop = None
+        persuasion.end()
+    if running.stop_reason:  # what counts, whatever the handler made of it
+        return _outcome_of_stopped(running, job_type, has_ended=True)
+    return _outcome_of_failure(running.claimed, failure) if failure else _completed(running.claimed, result)
 
 
-async def _guarded(handler: Callable[..., Any], context: Context, parameters: Any) -> Any:
-    try:
-        return await handler(context, parameters)
-    except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
-        # asyncio lets these through a task and into the loop, which would end the worker.
-        raise HandlerExit(f"The handler raised {type(error).__name__}.") from error
-
-
-async def _stop(handler: asyncio.Task[Any]) -> bool:
-    """Cancel a handler, more than once if need be; whether it ended."""
-    for patience in STOP_PATIENCE_SECONDS:
-        handler.cancel()
-        await asyncio.wait({handler}, timeout=patience)
-        if handler.done():
-            return True
-    return False
-
-
-def _outcome_of(claimed: ClaimedJob, handler: asyncio.Task[Any]) -> Outcome:
-    """What a handler that ended by itself has to say."""
-    if handler.cancelled():
-        return _failed(claimed, "cancelled_internally", "Something inside the handler cancelled it, though nobody had asked for that.")
-    match handler.exception():
-        case None:
-            return _completed(claimed, handler.result())
+def _outcome_of_failure(claimed: ClaimedJob, failure: BaseException) -> Outcome:
+    """What a handler that failed by itself has to say."""
+    match failure:
         case JobFailed() as error:
             return _failed(claimed, str(error.error_code), str(error.message), error=error, retryable=error.retryable)
         case NotStorable() as error:  # found out by the process that ran it
             return _failed(claimed, "result_not_serialisable", str(error), retryable=False)
-        case HandlerExit() as error:
-            return _failed(claimed, "handler_error", str(error), error=error)
+        case asyncio.CancelledError():
+            message = "Something inside the handler cancelled it, though nobody had asked for that."
+            return _failed(claimed, "cancelled_internally", message)
         case error:
             return _failed(claimed, "handler_error", f"The handler raised {type(error).__name__}.", error=error)
 
 
 def _completed(claimed: ClaimedJob, result: Any) -> Outcome:
     try:
-        plain = storable_result(result)
+        encoded = encoded_result(result)
     except NotStorable as error:
         return _failed(claimed, "result_not_serialisable", str(error), retryable=False)
-    return Outcome(job_id=claimed.id, attempt=claimed.attempt, outcome=AttemptOutcome.COMPLETED, status=JobStatus.COMPLETED, result=plain)
+    return Outcome(job_id=claimed.id, attempt=claimed.attempt, outcome=AttemptOutcome.COMPLETED, status=JobStatus.COMPLETED, result=encoded)
 
 
 def _outcome_of_stopped(running: RunningJob, job_type: JobType, *, has_ended: bool) -> Outcome | None:

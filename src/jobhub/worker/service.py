@@ -34,7 +34,6 @@ PROMOTE_SECONDS = 0.5
 RESCUE_SECONDS = 3.0
 RECONCILE_SECONDS = 3.0
 HOUSEKEEPING_SECONDS = 600.0
-PROMOTE_BATCH = 1000  # what the statements promote_jobs and rescue_jobs take at most
 QUEUE_CHANNEL = "procrastinate_queue_v1#"  # Procrastinate's, per queue; ours is the other one
 STOP_CHANNEL = "jobhub_stop"  # payload: the worker that should look which of its jobs to stop
 
@@ -58,7 +57,7 @@ async def run_worker(options: WorkerOptions, registry: Registry) -> int:
     stop = _stop_signals()
     row = _worker_row(options, registry)
     log = _log.bind(worker_id=str(row.worker_id))
-    async with Database.open(options.dsn, max_size=POOL_SIZE, application_name="jobhub worker") as db:
+    async with Database.open(options.dsn, max_size=POOL_SIZE, application_name="jobhub worker", settings=dispatch.PLANNER_SETTINGS) as db:
         lease = Lease(options.dsn, row, on_lost=lambda: _stop_all(manager))
         manager = DispatchManager(
             NoConnector(),
@@ -80,7 +79,7 @@ async def run_worker(options: WorkerOptions, registry: Registry) -> int:
         if await _first(lease.start(), stop.wait()):
             log.info("worker_started", queues=row.queues, concurrency=options.concurrency)
             async with _background(options, db, worker, manager, row):
-                status = await _run_until_stopped(worker, manager, lease, stop)
+                status = await _run_until_stopped(worker, lease, stop)
         else:
             status = 0
         await lease.stop()
@@ -97,18 +96,15 @@ async def _remove_worker(db: Database, row: WorkerRow) -> None:
         _log.warning("worker_not_removed", cause=repr(error))
 
 
-async def _run_until_stopped(worker: DispatchWorker, manager: DispatchManager, lease: Lease, stop: asyncio.Event) -> int:
+async def _run_until_stopped(worker: DispatchWorker, lease: Lease, stop: asyncio.Event) -> int:
     running = asyncio.create_task(worker.dispatch(), name="dispatcher")
     await _first(running, stop.wait())
     if not stop.is_set():
         error = running.exception() if running.done() and not running.cancelled() else None
         _log.error("dispatcher_ended", exc_info=error)
-        await manager.release_unstarted()
         return 70
     lease.announce_stop()
     worker.end()
-    # Now, not after the grace time: another worker may have a free slot for them.
-    await manager.release_unstarted()
     await running
     return 0
 
@@ -200,7 +196,7 @@ async def _every(seconds: float, act: Callable[[], Awaitable[object]], *, at_onc
 
 
 async def _in_batches(act: Callable[[Database], Awaitable[int]], db: Database) -> None:
-    while await act(db) >= PROMOTE_BATCH:
+    while await act(db) >= dispatch.BATCH:
         pass
 
 
@@ -208,7 +204,7 @@ async def _rescue(db: Database) -> None:
     while rescued := await dispatch.rescue_jobs(db):
         for row in rescued:
             _log.warning("job_rescued", job_id=str(row.job_id), attempt=row.attempt, status=row.status)
-        if len(rescued) < PROMOTE_BATCH:
+        if len(rescued) < dispatch.BATCH:
             return
 
 

@@ -35,6 +35,24 @@ def traceback_text(error: BaseException) -> str:
     return storable_text("".join(lines), MAX_TRACEBACK_LENGTH)
 
 
+def encoded_result(result: Any) -> msgspec.Raw | None:
+    """A handler's result as JSON text, cleaned as `storable_result` does; None for none.
+
+    Raises:
+        NotStorable
+    """
+    if result is None:
+        return None
+    try:
+        encoded = msgspec.json.encode(result)
+    except Exception:  # its own classes may raise anything; said in our words below
+        encoded = b"null"
+    # Only what holds one of these can need cleaning: NaN and infinities are encoded as null.
+    if b"null" in encoded or b"\\u0000" in encoded or len(encoded) > MAX_RESULT_BYTES:
+        encoded = msgspec.json.encode(storable_result(result))
+    return msgspec.Raw(encoded)
+
+
 def storable_result(result: Any) -> Any:
     """A handler's result as plain JSON values.
 
