@@ -11,8 +11,8 @@
 --          The jobs before one are counted once per queue and priority; those of the call itself come in their order
 -- locks:   the new rows; a second submit with the same key waits here until the first one has committed or failed. Keys are locked in
 --          one order, so that two calls with the same keys can't wait for each other
--- index:   idempotency_keys_pkey, procrastinate_jobs_priority_idx_v1
--- test:    tests/store/test_submit_jobs.py, tests/store/test_submissions.py, tests/web/test_idempotency.py
+-- index:   idempotency_keys_pkey, and procrastinate_jobs_priority_idx_v1 in deliveries_before()
+-- test:    tests/store/test_submissions.py, tests/web/test_idempotency.py, tests/acceptance/test_two_apis.py
 WITH submitted AS (
     SELECT given.*, coalesce(given.scheduled_for, '-infinity') <= now() AS is_due
     FROM unnest(
