@@ -1,43 +1,97 @@
 -- What users and administrators do to jobs. What workers do stands in dispatch.sql.
 -- Each block is one statement; sql/README.md explains the headers.
 
--- name: submit_job
--- Record a new job together with its delivery and its idempotency key, if it has one; a job for later gets its delivery when its time
--- comes (promote_jobs).
--- params:  all of the new row; scheduled_for null or in the past means now; key and body_sha256, both null without a key
--- returns: the job, or no row if the key was used within the last 24 h (find_idempotency_key)
--- locks:   the new rows; a second submit with the same key waits here until the first one has committed or failed
--- index:   idempotency_keys_pkey
--- test:    tests/web/test_idempotency.py
-WITH remembered AS (
+-- name: submit_jobs
+-- Record new jobs, each together with its delivery and its idempotency key, if it has one; a job for later gets its delivery when its
+-- time comes (promote_jobs).
+-- params:  all of the new rows, one array per column; tags as jsonb, since an array of arrays would have to be rectangular; scheduled_for
+--          null or in the past means now; key and body_sha256, both null without a key
+-- returns: one row per accepted job: job_id, created_at, and its place as in queue_places (position, reason). No row: the key was used
+--          within the last 24 h (find_idempotency_key), or stands for an earlier job of the same call.
+--          The jobs before one are counted once per queue and priority; those of the call itself come in their order
+-- locks:   the new rows; a second submit with the same key waits here until the first one has committed or failed. Keys are locked in
+--          one order, so that two calls with the same keys can't wait for each other
+-- index:   idempotency_keys_pkey, and procrastinate_jobs_priority_idx_v1 in deliveries_before()
+-- test:    tests/store/test_submissions.py, tests/web/test_idempotency.py, tests/acceptance/test_two_apis.py
+WITH submitted AS (
+    SELECT given.*, coalesce(given.scheduled_for, '-infinity') <= now() AS is_due
+    FROM unnest(
+        :ids::uuid [], :owner_ids::uuid [], :job_types::text [], :queues::text [], :titles::text [], :descriptions::text [],
+        :parameters::jsonb [], :tags::jsonb [], :priorities::integer [], :max_attempts::integer [], :scheduled_for::timestamptz [],
+        :keys::text [], :bodies_sha256::bytea []
+    ) WITH ORDINALITY AS given (
+        id, owner_id, job_type, queue, title, description, parameters, tags, priority, max_attempts, scheduled_for,
+        key, body_sha256, ordinal
+    )
+),
+remembered AS (
     INSERT INTO idempotency_keys (owner_id, key, body_sha256, job_id, expires_at)
-    SELECT :owner_id::uuid, :key::text, :body_sha256::bytea, :id::uuid, now() + interval '24 h'
-    WHERE :key::text IS NOT NULL
+    SELECT DISTINCT ON (submitted.owner_id, submitted.key)
+        submitted.owner_id, submitted.key, submitted.body_sha256, submitted.id, now() + interval '24 h'
+    FROM submitted
+    WHERE submitted.key IS NOT NULL
+    ORDER BY submitted.owner_id, submitted.key, submitted.ordinal
     ON CONFLICT (owner_id, key) DO UPDATE
     SET body_sha256 = excluded.body_sha256, job_id = excluded.job_id, created_at = now(), expires_at = excluded.expires_at
     WHERE idempotency_keys.expires_at <= now()
     RETURNING idempotency_keys.job_id
 ),
 accepted AS (
-    SELECT WHERE :key::text IS NULL OR EXISTS (SELECT FROM remembered)
+    SELECT submitted.* FROM submitted
+    WHERE submitted.key IS NULL OR submitted.id IN (SELECT remembered.job_id FROM remembered)
 ),
-delivery AS (
-    SELECT deliver_job(:id::uuid, :job_type::text, :queue::text, :priority::integer) AS id
-    FROM accepted
-    WHERE coalesce(:scheduled_for::timestamptz, '-infinity') <= now()
-)
-INSERT INTO jobs (
-    id, owner_id, job_type, queue, title, description, parameters, tags, priority, max_attempts,
-    scheduled_for, due_at, deliver_at, delivery_id
+delivered AS (
+    SELECT delivery.job_id, delivery.delivery_id
+    FROM (
+        SELECT
+            array_agg(accepted.id ORDER BY accepted.ordinal) AS ids,
+            array_agg(accepted.job_type ORDER BY accepted.ordinal) AS job_types,
+            array_agg(accepted.queue ORDER BY accepted.ordinal) AS queues,
+            array_agg(accepted.priority ORDER BY accepted.ordinal) AS priorities
+        FROM accepted
+        WHERE accepted.is_due
+    ) AS due
+    CROSS JOIN LATERAL deliver_jobs(due.ids, due.job_types, due.queues, due.priorities) AS delivery
+),
+stored AS (
+    INSERT INTO jobs (
+        id, owner_id, job_type, queue, title, description, parameters, tags, priority, max_attempts,
+        scheduled_for, due_at, deliver_at, delivery_id
+    )
+    SELECT
+        accepted.id, accepted.owner_id, accepted.job_type, accepted.queue, accepted.title, accepted.description, accepted.parameters,
+        ARRAY(SELECT jsonb_array_elements_text(accepted.tags)),
+        accepted.priority, accepted.max_attempts, accepted.scheduled_for,
+        greatest(now(), accepted.scheduled_for),
+        CASE WHEN NOT accepted.is_due THEN accepted.scheduled_for END,
+        delivered.delivery_id
+    FROM accepted LEFT JOIN delivered ON accepted.id = delivered.job_id
+),
+counted AS (
+    SELECT lanes.queue, lanes.priority, deliveries_before(lanes.queue, lanes.priority) AS deliveries
+    FROM (SELECT DISTINCT accepted.queue, accepted.priority FROM accepted WHERE accepted.is_due) AS lanes
+),
+served AS (
+    SELECT DISTINCT unnest(workers.queues) AS queue FROM workers WHERE workers.lease_until > now() AND NOT workers.stopping
 )
 SELECT
-    :id::uuid, :owner_id::uuid, :job_type::text, :queue::text, :title::text, :description::text, :parameters::jsonb, :tags::text [],
-    :priority::smallint, :max_attempts::integer, :scheduled_for::timestamptz,
-    greatest(now(), :scheduled_for::timestamptz),
-    CASE WHEN :scheduled_for::timestamptz > now() THEN :scheduled_for::timestamptz END,
-    (SELECT delivery.id FROM delivery)
+    accepted.id AS job_id,
+    now() AS created_at,
+    CASE
+        WHEN accepted.is_due THEN least(
+            1000,
+            counted.deliveries
+            + row_number() OVER (PARTITION BY accepted.queue, accepted.is_due ORDER BY accepted.priority DESC, accepted.ordinal)
+        )
+    END AS position,
+    CASE
+        WHEN NOT accepted.is_due THEN 'scheduled'
+        WHEN served.queue IS NULL THEN 'no_worker'
+        ELSE 'queued'
+    END AS reason
 FROM accepted
-RETURNING jobs.*;
+LEFT JOIN counted ON accepted.is_due AND accepted.queue = counted.queue AND accepted.priority = counted.priority
+LEFT JOIN served ON accepted.queue = served.queue;
 
 -- name: find_idempotency_key
 -- What a key stands for.

@@ -7,6 +7,13 @@
 -- index:   users_pkey
 SELECT id, email, role, disabled_at IS NOT NULL AS disabled, created_at FROM users WHERE id = :user_id::uuid;
 
+-- name: get_users
+-- Several accounts.
+-- params:  user_ids
+-- returns: those that there are
+-- index:   users_pkey
+SELECT id, email, role, disabled_at IS NOT NULL AS disabled, created_at FROM users WHERE id = ANY(:user_ids::uuid []);
+
 -- name: get_user_by_email
 -- One account, with what it takes to check a password.
 -- params:  email, in any case

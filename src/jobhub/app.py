@@ -10,6 +10,8 @@ from jobhub.domain.job_types import Registry
 from jobhub.domain.submission import MAX_BODY_BYTES
 from jobhub.services.passwords import Passwords
 from jobhub.store.database import Database
+from jobhub.store.submissions import Submissions
+from jobhub.store.users import Accounts
 from jobhub.web.accounts import AuthController, UserController
 from jobhub.web.admin import AdminController
 from jobhub.web.auth import Authentication
@@ -18,7 +20,7 @@ from jobhub.web.health import livez, readyz
 from jobhub.web.jobs import JobController, list_job_types
 from jobhub.web.openapi import assets_router, openapi_config, openapi_json
 from jobhub.web.problems import HANDLERS
-from jobhub.web.requests import StrictRequest, check_path, check_query
+from jobhub.web.requests import StrictRequest, UrlCheck
 from jobhub.web.resources import Resources, provide_resources
 
 POOL_SIZE = 10  # more connections than this make a two-core server slower, not faster
@@ -32,7 +34,9 @@ def create_litestar(*, dsn: str, key: bytes, registry: Registry) -> Litestar:
         passwords = Passwords()
         try:
             async with Database.open(dsn, max_size=POOL_SIZE, application_name="jobhub api") as db:
-                app.state.resources = Resources(db=db, registry=registry, passwords=passwords, key=key)
+                app.state.resources = Resources(
+                    db=db, submissions=Submissions(db), accounts=Accounts(db), registry=registry, passwords=passwords, key=key
+                )
                 yield
         finally:
             passwords.close()
@@ -50,8 +54,7 @@ def create_litestar(*, dsn: str, key: bytes, registry: Registry) -> Litestar:
             assets_router(),
         ],
         lifespan=[resources],
-        middleware=[Authentication()],
-        guards=[check_path, check_query],
+        middleware=[Authentication(), UrlCheck()],
         dependencies={"resources": Provide(provide_resources)},
         exception_handlers=HANDLERS,
         request_class=StrictRequest,

@@ -27,8 +27,24 @@ OUTCOMES = {
     "tracebacks": [None],
     "delays_seconds": [0.0],
 }
+SUBMITS = {
+    "ids": [ONE],
+    "owner_ids": [ONE],
+    "job_types": ["test.echo"],
+    "queues": ["default"],
+    "titles": ["x"],
+    "descriptions": [None],
+    "parameters": ["{}"],
+    "tags": ["[]"],
+    "priorities": [0],
+    "max_attempts": [1],
+    "scheduled_for": [None],
+    "keys": ["k"],
+    "bodies_sha256": [b"1" * 32],
+}
 OF_WORKERS = {"promote_jobs", "claim_jobs", "finish_jobs", "rescue_jobs", "forget_claims", "list_running_jobs"}
 HOT = {
+    "submit_jobs": SUBMITS,
     "promote_jobs": {},
     "claim_jobs": {
         "worker_id": ONE,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobhub.domain.errors import InvalidInput
+from jobhub.domain.strict_json import parse_json
 from jobhub.domain.submission import read_submission, time_text_error
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -13,7 +14,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 def submission(registry, **fields):
     body = json.dumps({"job_type": "test.echo", "title": "a job", **fields}).encode()
-    return read_submission(body, registry, now=NOW)
+    return read_submission(body, parse_json(body), registry, now=NOW)
 
 
 @pytest.mark.parametrize(("ahead", "is_accepted"), [(timedelta(days=366), True), (timedelta(days=366, seconds=1), False)])

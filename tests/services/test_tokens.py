@@ -1,6 +1,7 @@
 """Signing keys and tokens; what the API makes of bad ones stands in tests/web/test_auth.py."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -39,3 +40,24 @@ def test_a_token_lives_fifteen_minutes_and_a_little_clock_skew(age, is_accepted)
         with pytest.raises(Unauthenticated) as refused:
             tokens.verify(factories.KEY, token)
         assert refused.value.code == "token_expired"
+
+
+def test_a_token_that_was_good_before_is_refused_once_it_has_expired(monkeypatch):
+    now = time.time()
+    token = tokens.sign(factories.KEY, factories.new_id(), now=now)
+    tokens.verify(factories.KEY, token)
+
+    monkeypatch.setattr(tokens, "time", SimpleNamespace(time=lambda: now + tokens.LIFETIME_SECONDS + tokens.CLOCK_SKEW_SECONDS + 1))
+
+    with pytest.raises(Unauthenticated) as refused:
+        tokens.verify(factories.KEY, token)
+    assert refused.value.code == "token_expired"
+
+
+def test_a_token_that_was_good_before_is_good_under_its_own_key_alone():
+    token = tokens.sign(factories.KEY, factories.new_id(), now=time.time())
+    tokens.verify(factories.KEY, token)
+
+    for other in (factories.KEY + b"!", factories.KEY[:-1]):
+        with pytest.raises(Unauthenticated):
+            tokens.verify(other, token)

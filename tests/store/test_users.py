@@ -1,5 +1,7 @@
 """Accounts and tokens in the database: case, throttling by the clock, what is forgotten when."""
 
+import asyncio
+
 import pytest
 
 from jobhub.domain.users import Role
@@ -83,3 +85,45 @@ async def test_the_right_id_with_the_wrong_secret_neither_uses_nor_revokes(db, a
     assert await store.use_refresh_token(db, token_id=token_id, secret_sha256=b"g" * 32) is None
     assert await store.revoke_family_of_token(db, token_id=token_id, secret_sha256=b"g" * 32) == 0
     assert await store.use_refresh_token(db, token_id=token_id, secret_sha256=FINGERPRINT) == (alice.id, token_id)
+
+
+async def test_accounts_asked_for_together_are_looked_up_together(db, alice, bob, monkeypatch):
+    looks = looks_of(monkeypatch)
+    accounts, nobody = store.Accounts(db), factories.new_id()
+
+    found = await asyncio.gather(*(accounts.get(user_id) for user_id in (alice.id, nobody, bob.id, alice.id)))
+
+    assert [user and user.email for user in found] == [alice.email, None, bob.email, alice.email]
+    assert looks == [{alice.id, bob.id, nobody}]
+
+
+async def test_an_account_asked_for_after_it_was_disabled_is_never_answered_from_an_earlier_look(db, sql, alice, monkeypatch):
+    gate = asyncio.Event()
+    looks = looks_of(monkeypatch, gate)
+    accounts = store.Accounts(db)
+    before = asyncio.create_task(accounts.get(alice.id))
+    async with asyncio.timeout(10):
+        while not looks:
+            await asyncio.sleep(0.01)
+
+    sql.execute("UPDATE users SET disabled_at = now()")
+    after = asyncio.create_task(accounts.get(alice.id))
+    await asyncio.sleep(0)
+    gate.set()
+
+    assert [(await before).disabled, (await after).disabled] == [False, True]
+
+
+def looks_of(monkeypatch, gate=None):
+    """The ids of each look-up, which has seen the table and holds its answer back until the gate opens."""
+    looks, real = [], store.get_users
+
+    async def get_users(db, user_ids):
+        found = await real(db, user_ids)
+        looks.append(user_ids)
+        if gate:
+            await gate.wait()
+        return found
+
+    monkeypatch.setattr(store, "get_users", get_users)
+    return looks

@@ -1,11 +1,13 @@
 """How bodies come in: content types, encodings, sizes."""
 
+import inspect
 import json
 import time
 
 import pytest
 
-from tests.factories import token
+from jobhub.app import create_litestar
+from tests.factories import KEY, token
 
 JOB = {"job_type": "test.echo", "title": "a job"}
 KIB = 1024
@@ -139,3 +141,12 @@ async def test_a_hostile_body_is_refused_fast(api, alice):
     assert [answer.status_code for answer in answers] == [400] * 4
     assert all(len(answer.content) < 20_000 for answer in answers)
     assert time.perf_counter() - started < 4
+
+
+def test_no_request_is_sent_through_a_thread(registry):
+    """Litestar runs a guard that is a plain function in one, which costs more than the rest of the request."""
+    app = create_litestar(dsn="postgresql:///nowhere", key=KEY, registry=registry)
+    guards = {guard for route in app.routes for handler in getattr(route, "route_handlers", ()) for guard in handler.resolve_guards()}
+
+    assert guards
+    assert [guard for guard in guards if not inspect.iscoroutinefunction(guard)] == []

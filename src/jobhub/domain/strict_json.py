@@ -4,6 +4,7 @@ Source: RFC 8259, and RFC 7493 (I-JSON) for duplicate keys and surrogates. Not h
 for (`domain.validation`).
 """
 
+import functools
 import json
 import math
 import re
@@ -107,22 +108,34 @@ def _constant(literal: str) -> NoReturn:
 _DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_int=_integer, parse_float=_number, parse_constant=_constant)
 
 
+# Where in the tree: () or (where the parent is, key). Pointers are made of it only for faults, which are rare.
+_Path = tuple[()] | tuple["_Path", str]
+
+
 def _faults(root: list[Any]) -> Iterator[FieldError]:
     """The faults below the only member of `root`, each also put into the tree, in the place of what it is about."""
-    stack: list[tuple[str, Any, Any]] = [("", root, 0)]
+    stack: list[tuple[_Path, Any, Any]] = [((), root, 0)]
     while stack:
-        pointer, parent, place = stack.pop()
+        path, parent, place = stack.pop()
         value = parent[place]
         if isinstance(value, str) and _UNSTORABLE.search(value):
             value = parent[place] = _Fault("U+0000 and lone surrogates can't be stored")
         elif isinstance(value, dict) and any(len(key) > MAX_KEY_LENGTH or _UNSTORABLE.search(key) for key in value):
             value = parent[place] = _Fault(f"a key is longer than {MAX_KEY_LENGTH} characters, or holds U+0000 or a lone surrogate")
         if isinstance(value, dict):
-            stack.extend((child_pointer(pointer, key), value, key) for key in value)
+            stack.extend([((path, key), value, key) for key in value])
         elif isinstance(value, list):
-            stack.extend((f"{pointer}/{index}", value, index) for index in range(len(value)))
+            stack.extend([((path, str(index)), value, index) for index in range(len(value))])
         elif isinstance(value, _Fault):
-            yield FieldError(pointer, value.detail)
+            yield FieldError(_pointer(path), value.detail)
+
+
+def _pointer(path: _Path) -> str:
+    keys = []
+    while path:
+        path, key = path
+        keys.append(key)
+    return functools.reduce(child_pointer, reversed(keys), "")
 
 
 def child_pointer(pointer: str, key: str) -> str:

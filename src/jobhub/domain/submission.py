@@ -12,7 +12,7 @@ import msgspec
 
 from jobhub.domain.errors import FieldError, InvalidInput, PayloadTooLarge
 from jobhub.domain.job_types import Registry
-from jobhub.domain.strict_json import MAX_ERRORS, measure, parse_json
+from jobhub.domain.strict_json import MAX_ERRORS, measure
 from jobhub.domain.validation import convert, convert_fields, with_faults, without_nulls
 
 MAX_BODY_BYTES = 256 * 1024
@@ -43,14 +43,14 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     tags: Annotated[list[Tag], msgspec.Meta(max_length=20)] = []
 
 
-def read_submission(body: bytes, registry: Registry, *, now: datetime) -> Submission:
-    """The submission a body stands for, its title trimmed, its parameters checked against the job type's.
+def read_submission(body: bytes, parsed: tuple[Any, list[FieldError]], registry: Registry, *, now: datetime) -> Submission:
+    """The submission a body, and what `parse_json` made of it, stand for: its title trimmed, its parameters checked against the job type's.
 
     Raises:
         InvalidInput: with everything that is wrong, of whatever kind.
         PayloadTooLarge: the parameters alone are over their limit.
     """
-    tree, faults = parse_json(body)
+    tree, faults = parsed
     if len(body) > MAX_PARAMETERS_BYTES and isinstance(tree, dict):
         _check_parameters_size(body)
     tree = without_nulls(tree, Submission)

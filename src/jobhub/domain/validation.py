@@ -7,9 +7,11 @@ import re
 import types
 import typing
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, TypeVar, Union
 
 import msgspec
+from msgspec.structs import FieldInfo
 
 from jobhub.domain.errors import FieldError, InvalidInput
 from jobhub.domain.job_types import InvalidParameter
@@ -35,11 +37,14 @@ def convert(value: Any, into: type[T], *, pointer: str = "") -> T:
 
 def convert_fields(value: Any, into: type[msgspec.Struct]) -> tuple[dict[str, Any], list[FieldError]]:
     """Those fields of a body that fit, converted, with defaults for those left out; and every error of the others."""
-    errors = _errors(value, into, "")
+    try:
+        return msgspec.structs.asdict(msgspec.convert(value, into, strict=True)), []
+    except msgspec.ValidationError:
+        errors = _errors(value, into, "")
     if not isinstance(value, dict):
         return {}, errors
     good = {}
-    for field in msgspec.structs.fields(into):
+    for field in _fields(into):
         member = value.get(field.encode_name, field.default)
         try:
             good[field.name] = msgspec.convert(member, field.type, strict=True)
@@ -58,8 +63,19 @@ def without_nulls(value: Any, into: type[msgspec.Struct]) -> Any:
     """A body in which null for an optional field is the same as leaving it out."""
     if not isinstance(value, dict):
         return value
-    optional = {field.encode_name for field in msgspec.structs.fields(into) if not field.required}
+    optional = _optional(into)
     return {name: member for name, member in value.items() if not (member is None and name in optional)}
+
+
+@cache
+def _fields(struct: type[msgspec.Struct]) -> tuple[FieldInfo, ...]:
+    """A Struct's fields, whose annotations msgspec evaluates anew at each call."""
+    return msgspec.structs.fields(struct)
+
+
+@cache
+def _optional(struct: type[msgspec.Struct]) -> frozenset[str]:
+    return frozenset(field.encode_name for field in _fields(struct) if not field.required)
 
 
 def _errors(value: Any, into: Any, pointer: str) -> list[FieldError]:
@@ -83,7 +99,7 @@ def _errors(value: Any, into: Any, pointer: str) -> list[FieldError]:
 
 
 def _struct_errors(value: dict[str, Any], into: type[msgspec.Struct], pointer: str) -> list[FieldError]:
-    fields = {field.encode_name: field for field in msgspec.structs.fields(into)}
+    fields = {field.encode_name: field for field in _fields(into)}
     found = [
         FieldError(child_pointer(pointer, name), "is required") for name, field in fields.items() if field.required and name not in value
     ]

@@ -119,9 +119,9 @@ def _bad_refresh_token() -> Unauthenticated:
     return Unauthenticated("The refresh token is not valid any more: log in again.", code="invalid_refresh_token")
 
 
-async def authenticate(db: Database, key: bytes, access_token: str) -> User:
+async def authenticate(users: store.Accounts, key: bytes, access_token: str) -> User:
     """The user an access token speaks for. Raises Unauthenticated: see `tokens.verify`, or the user is disabled."""
-    user = await store.get_user(db, tokens.verify(key, access_token))
+    user = await users.get(tokens.verify(key, access_token))
     if user is None or user.disabled:
         raise Unauthenticated("The token is not valid here.", code="invalid_token")
     return user

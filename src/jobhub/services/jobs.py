@@ -16,6 +16,7 @@ from jobhub.domain.users import User
 from jobhub.store import jobs as store
 from jobhub.store.database import Database
 from jobhub.store.jobs import Act, IdempotencyKey, QueuePlace
+from jobhub.store.submissions import Submissions
 
 # Between a refused transition and the look at why, the job may have moved on to where the transition is allowed.
 _TRIES = 5
@@ -35,7 +36,9 @@ class Submitted(msgspec.Struct, frozen=True):
     is_replay: bool
 
 
-async def submit(db: Database, registry: Registry, *, owner: User, submission: Submission, key: IdempotencyKey | None = None) -> Submitted:
+async def submit(
+    db: Database, submissions: Submissions, registry: Registry, *, owner: User, submission: Submission, key: IdempotencyKey | None = None
+) -> Submitted:
     """Store a job so that a worker will run it. When this returns, it is committed.
 
     Raises:
@@ -57,8 +60,8 @@ async def submit(db: Database, registry: Registry, *, owner: User, submission: S
         **msgspec.structs.asdict(submission),
     )
     for _ in range(_TRIES):
-        if job := await store.submit_job(db, new_job, key):
-            return Submitted(await placed(db, job), is_replay=False)
+        if stored := await submissions.submit(new_job, key):
+            return Submitted(PlacedJob(*stored), is_replay=False)
         assert key is not None  # without one a submit is never refused
         if found := await store.find_idempotency_key(db, owner.id, key.key):
             job_id, body_sha256 = found

@@ -3,7 +3,8 @@
 Not here: what workers do to jobs (`store.dispatch`), lists with filters (`store.listing`).
 """
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from jobhub.store.database import Connection
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything `submit_job` stores. `scheduled_for` may be in the past: then the job is due now."""
+    """Everything `submit_jobs` stores of a job. `scheduled_for` may be in the past: then the job is due now."""
 
     id: UUID
     owner_id: UUID
@@ -35,6 +36,14 @@ class IdempotencyKey(msgspec.Struct, frozen=True, kw_only=True):
 
     key: str
     body_sha256: bytes
+
+
+class Submit(msgspec.Struct, frozen=True):
+    """One of the jobs `submit_jobs` stores, its parameters encoded (`encode_parameters`)."""
+
+    job: NewJob
+    key: IdempotencyKey | None
+    parameters: msgspec.Raw
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,9 +74,74 @@ def _job_or_none(row: Record | None) -> Job | None:
 
 
 async def submit_job(db: Connection, job: NewJob, key: IdempotencyKey | None) -> Job | None:
-    """Store a job with its delivery and key; when this returns, all are committed. None: the key stands for another submit."""
-    named = msgspec.structs.asdict(key) if key else {"key": None, "body_sha256": None}
-    return _job_or_none(await db.fetch_row("submit_job", **msgspec.structs.asdict(job), **named))
+    """Store one job, as `submit_jobs`."""
+    [stored] = await submit_jobs(db, [Submit(job, key, encode_parameters(job))])
+    return stored[0] if stored else None
+
+
+async def submit_jobs(db: Connection, submits: Sequence[Submit]) -> list[tuple[Job, QueuePlace] | None]:
+    """Store jobs with their deliveries and keys; when this returns, all are committed, and when it raises, none is.
+
+    One answer per submit, in order. None: its key stands for another submit, which may be an earlier one of these.
+    """
+    rows = await db.fetch(
+        "submit_jobs",
+        ids=[submit.job.id for submit in submits],
+        owner_ids=[submit.job.owner_id for submit in submits],
+        job_types=[submit.job.job_type for submit in submits],
+        queues=[submit.job.queue for submit in submits],
+        titles=[submit.job.title for submit in submits],
+        descriptions=[submit.job.description for submit in submits],
+        parameters=[submit.parameters for submit in submits],
+        tags=[msgspec.Raw(msgspec.json.encode(submit.job.tags)) for submit in submits],
+        priorities=[submit.job.priority for submit in submits],
+        max_attempts=[submit.job.max_attempts for submit in submits],
+        scheduled_for=[submit.job.scheduled_for for submit in submits],
+        keys=[submit.key.key if submit.key else None for submit in submits],
+        bodies_sha256=[submit.key.body_sha256 if submit.key else None for submit in submits],
+    )
+    accepted = {row["job_id"]: row for row in rows}
+    return [_stored(submit.job, row) if (row := accepted.get(submit.job.id)) else None for submit in submits]
+
+
+def encode_parameters(job: NewJob) -> msgspec.Raw:
+    """A job's parameters as asyncpg takes them for one element of an array: a list among them would make another dimension of it."""
+    return msgspec.Raw(msgspec.json.encode(job.parameters))
+
+
+def _stored(job: NewJob, row: Record) -> tuple[Job, QueuePlace]:
+    """A job that was just stored: what was sent and the defaults of the table, which needn't travel back."""
+    created_at, scheduled_for = row["created_at"], job.scheduled_for and job.scheduled_for.astimezone(UTC)
+    stored = Job(
+        id=job.id,
+        owner_id=job.owner_id,
+        job_type=job.job_type,
+        queue=job.queue,
+        title=job.title,
+        description=job.description,
+        parameters=job.parameters,
+        tags=job.tags,
+        priority=job.priority,
+        status=JobStatus.PENDING,
+        progress_percentage=0,
+        progress_message=None,
+        result=None,
+        error_message=None,
+        error_code=None,
+        attempt=0,
+        failed_attempts=0,
+        max_attempts=job.max_attempts,
+        scheduled_for=scheduled_for,
+        due_at=max(created_at, scheduled_for) if scheduled_for else created_at,
+        created_at=created_at,
+        updated_at=created_at,
+        started_at=None,
+        completed_at=None,
+        cancel_requested_at=None,
+        worker_id=None,
+        version=1,
+    )
+    return stored, QueuePlace(row["position"], row["reason"])
 
 
 async def find_idempotency_key(db: Connection, owner_id: UUID, key: str) -> tuple[UUID, bytes] | None:

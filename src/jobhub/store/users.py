@@ -1,13 +1,17 @@
 """Accounts, refresh tokens and failed logins: one function per statement of sql/queries/users.sql."""
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
 from asyncpg import Record
 
 from jobhub.domain.users import Role, User
+from jobhub.store.batching import Batches
 from jobhub.store.database import Connection
 from jobhub.store.jobs import Act
+
+_MAX_LOOK_UPS = 1000  # requests are answered one by one afterwards; more at once would only be a longer pause for all others
 
 
 def user_from(row: Record) -> User:
@@ -19,6 +23,30 @@ async def get_user(db: Connection, user_id: UUID) -> User | None:
     """One account, or None."""
     row = await db.fetch_row("get_user", user_id=user_id)
     return user_from(row) if row else None
+
+
+async def get_users(db: Connection, user_ids: Iterable[UUID]) -> dict[UUID, User]:
+    """Those accounts that there are, by id."""
+    return {row["id"]: user_from(row) for row in await db.fetch("get_users", user_ids=list(user_ids))}
+
+
+class Accounts:
+    """Looks accounts up, as each request does: those that are asked for during one look share the next.
+
+    What is answered was read after it was asked for, so a change that was committed before is never missed.
+    """
+
+    def __init__(self, db: Connection) -> None:
+        self._db = db
+        self._batches = Batches(self._look_up, max_items=_MAX_LOOK_UPS)
+
+    async def get(self, user_id: UUID) -> User | None:
+        """One account, or None."""
+        return await self._batches.put(user_id)
+
+    async def _look_up(self, user_ids: list[UUID]) -> list[User | None]:
+        found = await get_users(self._db, set(user_ids))
+        return [found.get(user_id) for user_id in user_ids]
 
 
 async def get_user_by_email(db: Connection, email: str) -> tuple[User, str] | None:

@@ -24,7 +24,7 @@ class Authentication(ASGIMiddleware):
         handler: BaseRouteHandler = scope["route_handler"]
         if not handler.opt.get("public") and scope.get("method") != "OPTIONS":
             resources: Resources = scope["litestar_app"].state.resources
-            scope["user"] = await accounts.authenticate(resources.db, resources.key, _bearer_token(scope))
+            scope["user"] = await accounts.authenticate(resources.accounts, resources.key, _bearer_token(scope))
         await next_app(scope, receive, send)
 
 
@@ -40,7 +40,10 @@ def _bearer_token(scope: Scope) -> str:
     return token.strip()
 
 
-def administrators_only(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
-    """A guard. Raises NotPermitted unless an administrator asks. OPTIONS tells nobody's secrets and has no user."""
+async def administrators_only(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
+    """A guard. Raises NotPermitted unless an administrator asks. OPTIONS tells no secrets and has no user.
+
+    Async, though it waits for nothing: Litestar runs a plain function in a thread.
+    """
     if connection.scope.get("method") != "OPTIONS" and not connection.user.is_admin:
         raise NotPermitted

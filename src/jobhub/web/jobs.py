@@ -15,7 +15,7 @@ from jobhub.domain.submission import Submission, read_submission
 from jobhub.services import jobs, listing
 from jobhub.services.listing import PageRequest
 from jobhub.store.listing import JobFilter
-from jobhub.web.requests import idempotency_key
+from jobhub.web.requests import idempotency_key, parse_body
 from jobhub.web.resources import Resources, UserRequest, act_of
 from jobhub.web.schemas import (
     AttemptView,
@@ -32,7 +32,7 @@ from jobhub.web.schemas import (
 
 
 def _read_submission(request: Request[Any, Any, Any], body: bytes) -> Submission:
-    return read_submission(body, request.app.state.resources.registry, now=utc_now())
+    return read_submission(body, parse_body(request, body), request.app.state.resources.registry, now=utc_now())
 
 
 class JobController(Controller):
@@ -46,8 +46,8 @@ class JobController(Controller):
         With an `Idempotency-Key` (1 to 200 visible ASCII characters, kept 24 h) the same request makes one job however often it is
         sent: the answer to a repetition is 200 with the job as it is now and `Idempotency-Replayed: true`.
         """
-        key = await idempotency_key(request)
-        submitted = await jobs.submit(resources.db, resources.registry, owner=request.user, submission=data, key=key)
+        key = idempotency_key(request)
+        submitted = await jobs.submit(resources.db, resources.submissions, resources.registry, owner=request.user, submission=data, key=key)
         headers = {"Location": f"/jobs/{submitted.placed.job.id}"}
         if submitted.is_replay:
             return Response(job_view(submitted.placed), status_code=HTTP_200_OK, headers=headers | {"Idempotency-Replayed": "true"})

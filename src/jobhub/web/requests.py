@@ -16,7 +16,9 @@ import msgspec
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
+from litestar.middleware import ASGIMiddleware
 from litestar.params import QueryParameter
+from litestar.types import ASGIApp, Receive, Scope, Send
 from litestar.typing import FieldDefinition
 
 from jobhub.domain.errors import FieldError, InvalidInput, NotFound, UnsupportedMediaType
@@ -29,6 +31,7 @@ Rules = Callable[[dict[str, Any]], Iterable[FieldError]]
 
 _JSON = re.compile(r'application/json\s*(;\s*charset="?utf-8"?\s*)?', re.IGNORECASE)
 _KEY = re.compile(r"[!-~]{1,200}", re.ASCII)
+_BODY_VALUE = "jobhub.body_value"  # in the state of the request's scope
 _INTEGER = re.compile(r"-?(0|[1-9]\d*)", re.ASCII)
 
 
@@ -53,15 +56,25 @@ class StrictRequest(Request[Any, Any, Any]):
         return read_json(body, data_field.annotation)
 
 
-async def idempotency_key(request: Request[Any, Any, Any]) -> IdempotencyKey | None:
-    """The request's Idempotency-Key with the fingerprint of its body, or None. Raises InvalidInput: not a key, or several."""
+def parse_body(request: Request[Any, Any, Any], body: bytes) -> tuple[Any, list[FieldError]]:
+    """As `parse_json`, and keep the value for `idempotency_key`, which would have to parse the body again."""
+    parsed = parse_json(body)
+    request.scope["state"][_BODY_VALUE] = parsed[0]
+    return parsed
+
+
+def idempotency_key(request: Request[Any, Any, Any]) -> IdempotencyKey | None:
+    """The request's Idempotency-Key with the fingerprint of its body, or None. Raises InvalidInput: not a key, or several.
+
+    The body must have been read by `parse_body`.
+    """
     values = request.headers.getall("idempotency-key", [])
     if not values:
         return None
     if len(values) > 1 or not _KEY.fullmatch(values[0]):
         raise InvalidInput([FieldError("#Idempotency-Key", "must be given once, with 1 to 200 visible ASCII characters")])
-    value, _ = parse_json(await request.body())
-    return IdempotencyKey(key=values[0], body_sha256=hashlib.sha256(msgspec.json.encode(value, order="deterministic")).digest())
+    canonical = msgspec.json.encode(request.scope["state"][_BODY_VALUE], order="deterministic")
+    return IdempotencyKey(key=values[0], body_sha256=hashlib.sha256(canonical).digest())
 
 
 def check_media_type(request: Request[Any, Any, Any]) -> None:
@@ -89,11 +102,32 @@ def read_json(body: bytes, into: Any, *, rules: Rules = lambda _fields: ()) -> A
     return struct(**fields)
 
 
-def check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """A guard for all routes: no unknown, empty or wrongly repeated query parameter. Raises InvalidInput with all of them."""
+class UrlCheck(ASGIMiddleware):
+    """Looks at path and query before any handler does. No guard: Litestar copies the handler for each guard of a request.
+
+    Raises:
+        NotFound: an id is no canonical UUID; the braces, prefixes and bare digits Python also takes lead nowhere.
+        InvalidInput: unknown, empty or wrongly repeated query parameters; all of them.
+    """
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        if scope["path_params"]:
+            _check_path(scope)
+        if scope["query_string"]:
+            _check_query(ASGIConnection(scope), scope["route_handler"])
+        await next_app(scope, receive, send)
+
+
+def _check_path(scope: Scope) -> None:
+    segments = scope["path"].lower().split("/")
+    converted: dict[str, Any] = scope["path_params"]
+    for name, value in converted.items():
+        if isinstance(value, UUID) and str(value) not in segments:
+            raise NotFound(name.removesuffix("_id"), value)
+
+
+def _check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     given = connection.query_params
-    if not connection.scope["query_string"]:
-        return
     known = _query_parameters(handler)
     errors: list[FieldError] = []
     for name in given:
@@ -106,14 +140,6 @@ def check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
             errors.append(FieldError(f"?{name}", problem))
     if errors:
         raise InvalidInput(sorted(set(errors), key=lambda error: error.pointer)[:MAX_ERRORS])
-
-
-def check_path(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
-    """A guard for all routes: an id is a canonical UUID; the braces, prefixes and bare digits Python also takes lead nowhere."""
-    segments = connection.scope["path"].lower().split("/")
-    for name, value in connection.path_params.items():
-        if isinstance(value, UUID) and str(value) not in segments:
-            raise NotFound(name.removesuffix("_id"), value)
 
 
 def _value_problem(parameter: "_Parameter", values: list[str]) -> str | None:

@@ -11,12 +11,16 @@ from jobhub.domain.users import User
 from jobhub.services.passwords import Passwords
 from jobhub.store.database import Database
 from jobhub.store.jobs import Act
+from jobhub.store.submissions import Submissions
+from jobhub.store.users import Accounts
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
-    """The database, the job types, and the keys."""
+    """The database, what is shared of its statements, the job types, and the keys."""
 
     db: Database
+    submissions: Submissions
+    accounts: Accounts
     registry: Registry
     passwords: Passwords
     key: bytes
