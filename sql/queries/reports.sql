@@ -7,6 +7,7 @@
 -- params:  window_seconds or null
 -- returns: one row per job type and status that occurs: job_type, status, jobs
 -- index:   jobs_pending_idx, jobs_running_idx, jobs_finished_idx
+-- limit:   30 s
 SELECT job_type, status, count(*) AS jobs
 FROM jobs
 WHERE completed_at IS NULL
@@ -21,6 +22,7 @@ LIMIT 10000;
 -- params:  window_seconds or null
 -- returns: one row per job type, and one whose job_type is null over all of them
 -- index:   job_attempts_ended_idx
+-- limit:   30 s
 WITH measured AS (
     SELECT
         jobs.job_type,
@@ -47,6 +49,7 @@ LIMIT 10000;
 -- returns: one row per bucket, oldest first: at (its start), completed, failed, cancelled; none if nothing ever finished and
 --          the window is null
 -- index:   jobs_finished_idx
+-- limit:   30 s
 WITH span AS (
     SELECT
         make_interval(secs => :bucket_seconds::float8) AS bucket,
@@ -85,6 +88,7 @@ LIMIT 1001;
 -- params:  window_seconds or null
 -- returns: at most 100 rows: error_code, count
 -- index:   jobs_finished_idx
+-- limit:   30 s
 SELECT error_code, count(*) AS count
 FROM jobs
 WHERE status = 'failed'
@@ -98,6 +102,7 @@ LIMIT 100;
 -- How long the longest-waiting due job has been waiting.
 -- returns: one row: now, seconds (null if nothing is due)
 -- index:   jobs_pending_idx
+-- limit:   30 s
 SELECT now() AS now, extract(EPOCH FROM now() - min(due_at))::float8 AS seconds
 FROM jobs
 WHERE status = 'pending' AND due_at <= now();
@@ -106,6 +111,7 @@ WHERE status = 'pending' AND due_at <= now();
 -- Pending jobs by type.
 -- returns: one row per type: job_type, due, scheduled
 -- index:   jobs_pending_idx
+-- limit:   30 s
 SELECT
     job_type,
     count(*) FILTER (WHERE due_at <= now()) AS due,
@@ -120,6 +126,7 @@ LIMIT 10000;
 -- All workers on record with the jobs they run, the live ones first.
 -- returns: at most 1,000 rows
 -- index:   jobs_running_idx
+-- limit:   30 s
 SELECT
     workers.id, workers.host, workers.pid, workers.version, workers.started_at, workers.loop_lag_ms, workers.concurrency,
     extract(EPOCH FROM workers.lease_until - now())::float8 AS lease_seconds,
@@ -135,6 +142,7 @@ LIMIT 1000;
 -- Running jobs by type.
 -- returns: one row per type: job_type, running
 -- index:   jobs_running_idx
+-- limit:   30 s
 SELECT job_type, count(*) AS running
 FROM jobs
 WHERE status = 'running'
@@ -147,6 +155,7 @@ LIMIT 10000;
 -- returns: one row: promotion_seconds, of the job longest due without a delivery; rescue_seconds, of the longest-dead worker with a running
 --          job; both null if there is none
 -- index:   jobs_promote_idx, jobs_running_idx
+-- limit:   30 s
 SELECT
     (SELECT extract(EPOCH FROM now() - min(jobs.deliver_at))::float8 FROM jobs WHERE jobs.deliver_at <= now()) AS promotion_seconds,
     (
