@@ -103,7 +103,7 @@ class Database:
         watch = asyncio.create_task(self._watch(connection)) if seconds > self._answer_seconds else None
         try:
             found = await call(connection, seconds)
-        except AWAY:
+        except (*AWAY, asyncio.CancelledError):
             _terminate(connection)
             raise
         finally:
@@ -141,10 +141,9 @@ class Database:
                 connection = await acquiring.__aenter__()
             try:
                 yield Session(self, connection, self._answer_seconds)
-                _check_confirmed(connection)
             finally:
                 with suppress(*AWAY):  # it is dead, and what the block raised says so
-                    await connection.reset(timeout=ACQUIRE_TIMEOUT_SECONDS)
+                    await self.answer(connection, lambda it, seconds: it.reset(timeout=seconds), ACQUIRE_TIMEOUT_SECONDS)
                 await acquiring.__aexit__(None, None, None)
 
     @asynccontextmanager
@@ -173,8 +172,21 @@ class Session:
         self._connection = connection
         self._answer_seconds = answer_seconds
 
-    def transaction(self) -> Any:
-        return self._connection.transaction()
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """A transaction around the block. asyncpg's own would hide why the block ended behind a ROLLBACK that has no connection any more."""
+        transaction = self._connection.transaction()
+        await self._call(transaction.start)
+        try:
+            yield
+        except BaseException:
+            with suppress(*AWAY):
+                await self._call(transaction.rollback)
+            raise
+        await self._call(transaction.commit)
+
+    async def _call(self, act: Callable[[], Awaitable[None]]) -> None:
+        await self._db.answer(self._connection, lambda _connection, _seconds: act(), self._answer_seconds)
 
     async def fetch(self, name: str, **parameters: Any) -> list[asyncpg.Record]:
         """All rows of a statement."""
