@@ -49,7 +49,13 @@ AWAY = (
 _JSONB_VERSION = b"\x01"  # first byte of the binary format, jsonb_send
 
 
-class Connection(asyncpg.Connection[asyncpg.Record] if TYPE_CHECKING else asyncpg.Connection):
+if TYPE_CHECKING:
+    _Base = asyncpg.Connection[asyncpg.Record]
+else:
+    _Base = asyncpg.Connection
+
+
+class Connection(_Base):
     """A connection that is ended when nobody waits for its answer any more, where asyncpg would ask the server to cancel.
 
     A CancelRequest that meets a COMMIT waiting for a standby makes the server answer with success what a failover may undo; and it needs
@@ -61,12 +67,12 @@ class Connection(asyncpg.Connection[asyncpg.Record] if TYPE_CHECKING else asyncp
     is_unconfirmed = False
 
     def _cancel_current_command(self, *_: Any) -> None:
-        self._loop.call_soon(self.terminate)  # not now: asyncpg is about to tell whoever waits
+        asyncio.get_running_loop().call_soon(self.terminate)  # not now: asyncpg is about to tell whoever waits
 
     def _process_log_message(self, fields: Mapping[str, str], last_query: str) -> None:
         if fields.get("R") == "SyncRepWaitForLSN":  # the server's function, since messages are translated
             self.is_unconfirmed = True
-        super()._process_log_message(fields, last_query)
+        super()._process_log_message(fields, last_query)  # type: ignore[misc]  # not in its stubs
 
 
 async def connect(dsn: str, *, application_name: str, settings: Mapping[str, str] | None = None, **options: Any) -> Connection:
@@ -101,14 +107,17 @@ class Connector:
             if loop.time() < self._retry_at:
                 raise ConnectionError("not tried again yet") from self._last_error
             self._retry_at = loop.time() + CONNECT_TIMEOUT_SECONDS  # until this attempt has ended nobody else makes one
+        started_at = loop.time()
         try:
             connection = await connect(dsn, application_name=self._application_name, **options)
         except AWAY as error:
             self._last_error = error
             self._pause()
             raise
-        except asyncio.CancelledError:  # whoever asked had less patience than we
-            self._pause()
+        except asyncio.CancelledError:  # whoever asked had less patience than we, and may have had hardly any
+            self._retry_at = 0.0
+            if loop.time() - started_at >= CONNECT_TIMEOUT_SECONDS / 2:
+                self._pause()
             raise
         self._failures = 0
         return connection

@@ -26,6 +26,7 @@ T = TypeVar("T")
 ACQUIRE_TIMEOUT_SECONDS = 2.0
 # How long a statement may take, with the wait for its connection, unless its header grants it more or its pool does.
 ANSWER_TIMEOUT_SECONDS = 2.5
+_LISTING_SECONDS = 10.0  # a search through the titles of millions of jobs
 # A statement that may take longer is given up all the same once the server answers nobody: asked so often, and so long.
 _WATCH_SECONDS = 1.5
 _SIGN_OF_LIFE_SECONDS = 1.0
@@ -82,8 +83,9 @@ class Database:
         statement, values = bind(name, parameters)
         await self._run(statement, lambda connection, seconds: connection.execute(statement.sql, *values, timeout=seconds))
 
-    async def fetch_composed(self, statement: Statement, values: list[Any]) -> list[asyncpg.Record]:
+    async def fetch_composed(self, sql: str, values: list[Any]) -> list[asyncpg.Record]:
         """All rows of a SELECT that `store.listing` composed."""
+        statement = Statement("composed", sql, (), _LISTING_SECONDS)
         return await self._run(statement, lambda connection, seconds: connection.fetch(statement.sql, *values, timeout=seconds))
 
     async def _run(self, statement: Statement, call: Callable[[Any, float], Awaitable[T]]) -> T:
@@ -174,7 +176,7 @@ class Session:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
-        """A transaction around the block. asyncpg's own would hide why the block ended behind a ROLLBACK that has no connection any more."""
+        """A transaction around the block. asyncpg's own hides why the block ended behind a ROLLBACK that has no connection any more."""
         transaction = self._connection.transaction()
         await self._call(transaction.start)
         try:
@@ -225,8 +227,10 @@ def _waiting(statement: Statement, seconds: float) -> AbstractContextManager[flo
 
 
 def _left(until: float, limit_seconds: float = float("inf")) -> float:
-    """Seconds until then. Never none at all, which asyncpg would take for a mistake: the wait ends at once."""
-    return max(0.001, min(limit_seconds, until - time.monotonic()))
+    """Seconds until then, at most so many. Raises TimeoutError when there are none."""
+    if (seconds := until - time.monotonic()) <= 0:
+        raise TimeoutError("no time is left to wait for the database")
+    return min(limit_seconds, seconds)
 
 
 def _terminate(connection: Any) -> None:
