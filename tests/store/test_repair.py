@@ -7,7 +7,9 @@ import pytest
 
 from jobhub.store import dispatch, jobs, repair
 from jobhub.store.jobs import Act
+from jobhub.store.statements import Statement, statements
 from tests import factories
+from tests.worker.attempts import until
 
 
 async def look(db) -> int:
@@ -88,19 +90,20 @@ async def test_a_claim_that_is_about_to_commit_is_not_repaired(db, sql, alice):
     assert factories.job_row(sql, job_id).status == "running"
 
 
-async def test_a_claim_that_commits_while_the_repair_looks_wins(db, sql, alice):
-    """The repair has found the delivery gone, and waits; the job then is not pending any more."""
+async def test_a_job_that_moves_on_after_the_repair_has_looked_is_left_alone(db, sql, alice, monkeypatch):
+    """The repair stands between its look and its locks, by a copy of the statement that waits there."""
+    whole = statements()["repair_deliveries"]
+    waiting = whole.sql.replace("WHERE page.delivery_id", "WHERE pg_advisory_xact_lock_shared(7) IS NOT NULL AND page.delivery_id")
+    assert waiting != whole.sql
+    monkeypatch.setitem(statements(), "repair_deliveries", Statement(whole.name, waiting, whole.parameters, 60))
     job_id = factories.make_job(sql, alice)
     sql.execute("DELETE FROM procrastinate_jobs")
-    with sql.transaction():
-        # It has to wait at its first row, the page read: for the table its deliveries go to.
-        sql.execute("LOCK TABLE procrastinate_jobs IN SHARE ROW EXCLUSIVE MODE")
-        sql.execute(
-            "UPDATE jobs SET status = 'cancelled', completed_at = now(), delivery_id = NULL WHERE id = %s",
-            [job_id],
-        )
-        looking = asyncio.create_task(look(db))
-        await asyncio.wait({looking}, timeout=0.3)
+    sql.execute("SELECT pg_advisory_lock(7)")
+    looking = asyncio.create_task(look(db))
+    await until(lambda: sql.execute("SELECT FROM pg_locks WHERE NOT granted").rowcount)
+
+    await jobs.cancel_job(db, job_id, owner_id=alice.id, act=Act(actor_id=alice.id))
+    sql.execute("SELECT pg_advisory_unlock(7)")
 
     assert await looking == 0
     assert deliveries(sql) == []
@@ -136,11 +139,9 @@ async def test_a_retry_that_commits_meanwhile_leaves_a_job_that_runs_once(db, sq
 
 
 async def test_pages_follow_each_other_and_start_anew(db, sql, alice, monkeypatch):
-    from jobhub.store import statements
-
-    whole = statements.statements()["repair_deliveries"]
-    small = statements.Statement(whole.name, whole.sql.replace("10000", "2").replace("9999", "1"), whole.parameters)
-    monkeypatch.setitem(statements.statements(), "repair_deliveries", small)
+    whole = statements()["repair_deliveries"]
+    small = Statement(whole.name, whole.sql.replace("10000", "2").replace("9999", "1"), whole.parameters)
+    monkeypatch.setitem(statements(), "repair_deliveries", small)
     ids = [factories.make_job(sql, alice) for _ in range(5)]
     sql.execute("DELETE FROM procrastinate_jobs")
 

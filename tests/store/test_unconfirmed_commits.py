@@ -18,6 +18,7 @@ from jobhub.store.database import Database
 from tests import factories
 from tests.worker.attempts import until
 
+pytestmark = pytest.mark.xdist_group("unconfirmed commits")  # one server
 WAITING = "SELECT pid FROM pg_stat_activity WHERE application_name = 'under test' AND wait_event = 'SyncRep'"
 
 
