@@ -132,6 +132,7 @@ RETURNING jobs.id;
 -- locks:   the job rows, first those that go back, each lot in the order given: give them in the order of their ids, so that two of
 --          these can't deadlock
 -- index:   jobs_pkey
+-- limit:   10 s
 WITH outcome AS MATERIALIZED (
     SELECT given.* FROM unnest(
         :job_ids::uuid [], :attempts::integer [], :outcomes::attempt_outcome [], :statuses::job_status [], :results::jsonb [],

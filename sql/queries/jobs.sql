@@ -342,6 +342,7 @@ FROM changed INNER JOIN target ON changed.id = target.id;
 -- returns: one row: how many were cancelled
 -- locks:   those job rows, in the order of their ids as the claim does; the deliveries only if nobody holds them (see cancel_job)
 -- index:   jobs_newest_of_owner_idx
+-- limit:   30 s
 WITH target AS (
     SELECT jobs.id, jobs.delivery_id FROM jobs
     WHERE jobs.owner_id = :owner_id::uuid AND jobs.status = 'pending'
@@ -383,6 +384,7 @@ SELECT count(*) AS cancelled FROM changed;
 -- returns: one row per job type: job_type, deleted; none when nothing is left
 -- locks:   those job rows
 -- index:   jobs_newest_idx: what finished before the cutoff was submitted before it
+-- limit:   30 s
 WITH target AS (
     SELECT jobs.id FROM jobs
     WHERE jobs.created_at <= :cutoff::timestamptz
@@ -406,6 +408,7 @@ SELECT deleted.job_type, count(*) AS deleted FROM deleted GROUP BY deleted.job_t
 -- params:  cutoff; statuses, of completed and cancelled
 -- returns: one row per job type: job_type, deleted
 -- index:   jobs_newest_idx
+-- limit:   30 s
 SELECT job_type, count(*) AS deleted
 FROM jobs
 WHERE created_at <= :cutoff::timestamptz

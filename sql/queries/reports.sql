@@ -7,6 +7,7 @@
 -- params:  window_seconds or null
 -- returns: one row per job type and status that occurs: job_type, status, jobs
 -- index:   jobs_finished_brin
+-- limit:   30 s
 SELECT job_type, status, count(*) AS jobs
 FROM jobs
 WHERE completed_at IS NOT NULL
@@ -20,6 +21,7 @@ LIMIT 10000;
 -- params:  window_seconds or null
 -- returns: one row per job type, and one whose job_type is null over all of them
 -- index:   job_attempts_ended_idx
+-- limit:   30 s
 WITH measured AS (
     SELECT
         jobs.job_type,
@@ -46,6 +48,7 @@ LIMIT 10000;
 -- returns: one row per bucket, oldest first: at (its start), completed, failed, cancelled; none if nothing ever finished and
 --          the window is null
 -- index:   jobs_finished_brin
+-- limit:   30 s
 WITH span AS (
     SELECT
         make_interval(secs => :bucket_seconds::float8) AS bucket,
@@ -84,6 +87,7 @@ LIMIT 1001;
 -- params:  window_seconds or null
 -- returns: at most 100 rows: error_code, count
 -- index:   jobs_finished_brin
+-- limit:   30 s
 SELECT error_code, count(*) AS count
 FROM jobs
 WHERE status = 'failed'
@@ -97,6 +101,7 @@ LIMIT 100;
 -- How long the longest-waiting due job has been waiting: one of the hundred with the oldest deliveries, or one that nobody has promoted.
 -- returns: one row: now, seconds (null if nothing is due)
 -- index:   procrastinate_jobs_pkey, jobs_pkey, jobs_promote_idx
+-- limit:   30 s
 SELECT
     now() AS now,
     extract(EPOCH FROM now() - least(
@@ -114,6 +119,7 @@ SELECT
 -- Pending jobs by type: those with a delivery, and those whose time is yet to come. One whose time came this instant counts as due.
 -- returns: one row per type: job_type, due, scheduled
 -- index:   jobs_promote_idx
+-- limit:   30 s
 SELECT pending.job_type, sum(pending.due)::bigint AS due, sum(pending.scheduled)::bigint AS scheduled
 FROM (
     SELECT task_name AS job_type, count(*) AS due, 0 AS scheduled
@@ -134,6 +140,7 @@ LIMIT 10000;
 -- All workers on record with the jobs they run, the live ones first.
 -- returns: at most 1,000 rows
 -- index:   claims_of_worker_idx, jobs_pkey
+-- limit:   30 s
 SELECT
     workers.id, workers.host, workers.pid, workers.version, workers.started_at, workers.loop_lag_ms, workers.concurrency,
     extract(EPOCH FROM workers.lease_until - now())::float8 AS lease_seconds,
@@ -154,6 +161,7 @@ LIMIT 1000;
 -- Running jobs by type.
 -- returns: one row per type: job_type, running
 -- index:   jobs_pkey; claims is small
+-- limit:   30 s
 SELECT job_type, count(*) AS running
 FROM jobs
 WHERE id = ANY(ARRAY(SELECT unnest(claims.job_ids) FROM claims)) AND status = 'running'
@@ -166,6 +174,7 @@ LIMIT 10000;
 -- returns: one row: promotion_seconds, of the job longest due without a delivery; rescue_seconds, of the longest-dead worker with a running
 --          job; both null if there is none
 -- index:   jobs_promote_idx, jobs_pkey; claims is small
+-- limit:   30 s
 SELECT
     (SELECT extract(EPOCH FROM now() - min(jobs.deliver_at))::float8 FROM jobs WHERE jobs.deliver_at <= now()) AS promotion_seconds,
     (

@@ -42,7 +42,7 @@ SUBMITS = {
     "keys": ["k"],
     "bodies_sha256": [b"1" * 32],
 }
-OF_WORKERS = {"promote_jobs", "claim_jobs", "finish_jobs", "rescue_jobs", "forget_claims", "list_running_jobs"}
+OF_WORKERS = {"promote_jobs", "claim_jobs", "finish_jobs", "rescue_jobs", "forget_claims", "list_running_jobs", "repair_deliveries"}
 HOT = {
     "submit_jobs": SUBMITS,
     "promote_jobs": {},
@@ -58,6 +58,7 @@ HOT = {
     "report_progress": {"job_id": ONE, "attempt": 1, "percentage": 5, "message": None},
     "rescue_jobs": {},
     "forget_claims": {"worker_id": ONE},
+    "repair_deliveries": {"before_id": ONE},
     "list_running_jobs": {"worker_id": ONE},
     "get_job": {"job_id": ONE, "owner_id": ONE},
     "list_attempts": {"job_id": ONE},

@@ -18,6 +18,7 @@ from tests import factories
 
 REPOSITORY = Path(__file__).parents[2]
 HANDLERS = "tests.worker.handlers"
+COMMAND = ("-m", "jobhub", "worker")
 
 
 class WorkerProcess:
@@ -40,13 +41,15 @@ class WorkerProcess:
 
 
 @contextmanager
-def worker_process(dsn: str, directory: Path, *arguments: str, **environ: str) -> Iterator[WorkerProcess]:
+def worker_process(
+    dsn: str, directory: Path, *arguments: str, command: tuple[str, ...] = COMMAND, **environ: str
+) -> Iterator[WorkerProcess]:
     """A worker; killed at the end of the block if it still lives."""
     log = directory / f"worker-{time.monotonic_ns()}.log"
     given = {name: value for name, value in os.environ.items() if not name.startswith(("JOBHUB_", "DATABASE_URL"))}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "jobhub", "worker", *arguments],
+            [sys.executable, *command, *arguments],
             env=given | {"JOBHUB_DATABASE_URL": dsn, "JOBHUB_HANDLERS": HANDLERS} | environ,
             cwd=REPOSITORY,
             stdout=output,

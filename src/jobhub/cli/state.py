@@ -14,6 +14,7 @@ import msgspec
 from jobhub.domain.errors import OperatorError
 from jobhub.services.tokens import check_secret, new_secret
 from jobhub.settings import Settings
+from jobhub.store.address import check_address
 
 THREE_WAYS_OUT = (
     "No database: set JOBHUB_DATABASE_URL (or DATABASE_URL) to a PostgreSQL 15 or newer; or start `jobhub up`, which brings its own; "
@@ -67,6 +68,7 @@ def read_running(data_dir: Path) -> Running | None:
 def database_url(settings: Settings) -> str:
     """Where the database is: as set, or that of the `jobhub up` on the data directory. Raises OperatorError."""
     if settings.database_url:
+        check_address(settings.database_url)
         return settings.database_url
     running = read_running(settings.data_dir)
     if running is None or not running.dsn:

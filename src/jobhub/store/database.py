@@ -1,83 +1,76 @@
-"""Connections to PostgreSQL, and running statements on them.
+"""A pool of connections to PostgreSQL, and running statements on them.
 
 Everything that can go wrong because the server is away, starting, stopping or full becomes `DatabaseUnavailable` here, and only here.
-Not here: what the statements are (`store.statements`, sql/queries/) and what their rows mean (the other modules of `store`).
+Not here: how a connection is made (`store.connections`), what the statements are (`store.statements`, sql/queries/) and what their
+rows mean (the other modules of `store`).
 """
 
 import asyncio
-import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
-from types import MappingProxyType
-from typing import Any, NoReturn, TypeVar
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
+from typing import Any, TypeVar
 
 import asyncpg
-import msgspec
+import structlog
 
 from jobhub.domain.errors import DatabaseUnavailable
+from jobhub.store.connections import AWAY, Connector, connect, raise_unavailable
+from jobhub.store.connections import Connection as PgConnection
+from jobhub.store.patience import spending
 from jobhub.store.statements import Statement, statements
 
 T = TypeVar("T")
 
-CONNECT_TIMEOUT_SECONDS = 5.0
 # The API must answer within 3 s that the database is away; whoever waits longer for a free connection won't.
 ACQUIRE_TIMEOUT_SECONDS = 2.0
-# No statement of the program takes this long; one that does hangs on a dead connection.
-COMMAND_TIMEOUT_SECONDS = 30.0
+# How long a statement may take, with the wait for its connection, unless its header grants it more or its pool does.
+ANSWER_TIMEOUT_SECONDS = 2.5
+_LISTING_SECONDS = 10.0  # a search through the titles of millions of jobs
+# A statement that may take longer is given up all the same once the server answers nobody: asked so often, and so long.
+_WATCH_SECONDS = 1.5
+_SIGN_OF_LIFE_SECONDS = 1.0
 
-AWAY = (
-    OSError,
-    ssl.SSLError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,  # 57: shutting down, starting up, cancelled
-    asyncpg.InsufficientResourcesError,  # 53: disk full, too many connections
-    asyncpg.ReadOnlySQLTransactionError,  # half of a failover
-    asyncpg.InvalidAuthorizationSpecificationError,  # 28: refused for now, an operator's business
-    asyncpg.InvalidCatalogNameError,  # 3D: the database is not there yet
-    asyncpg.UndefinedTableError,  # 42P01: nobody has run `jobhub migrate` yet; tests/store/test_statements.py finds a wrong name
-    asyncpg.InterfaceError,  # the connection was closed under our feet
-    asyncpg.InternalClientError,
-)
 # A transaction that lost a race with another one may simply be tried again.
 _LOST_RACE = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 _TRIES = 3
-
-NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
-_JSONB_VERSION = b"\x01"  # first byte of the binary format, jsonb_send
+_log = structlog.get_logger("jobhub.store")
 
 
 class Database:
     """A pool of connections and the means to run named statements on it.
 
-    One statement is one transaction unless it runs inside `transaction()`.
+    One statement is one transaction unless it runs inside `transaction()`. A statement that got no answer in time may have been committed
+    or not: its connection is ended, and its caller told DatabaseUnavailable, which promises neither.
     """
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, dsn: str, *, answer_seconds: float) -> None:
         self._pool = pool
+        self._dsn = dsn
+        self._answer_seconds = answer_seconds
+        self._lost_at: float | None = None
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, dsn: str, *, max_size: int, application_name: str, settings: Mapping[str, str] = NO_SETTINGS
+        cls,
+        dsn: str,
+        *,
+        max_size: int,
+        application_name: str,
+        answer_seconds: float = ANSWER_TIMEOUT_SECONDS,
+        settings: Mapping[str, str] | None = None,
     ) -> AsyncIterator["Database"]:
         """A database with up to `max_size` connections, made as they are needed: opening succeeds while the server is away.
 
-        `settings` are those of the server for each of them.
+        `settings` are the server's, for each of these connections.
         """
-        pool = asyncpg.create_pool(
-            dsn,
-            min_size=0,
-            max_size=max_size,
-            timeout=CONNECT_TIMEOUT_SECONDS,
-            command_timeout=COMMAND_TIMEOUT_SECONDS,
-            init=prepare_connection,
-            reset=_nothing_to_reset,
-            server_settings=server_settings(application_name) | dict(settings),
-        )
+        connector = Connector(application_name, settings or {})
+        options: dict[str, Any] = {"connect": connector, "connection_class": PgConnection, "reset": _nothing_to_reset}
+        pool = asyncpg.create_pool(dsn, min_size=0, max_size=max_size, command_timeout=answer_seconds, **options)
         await pool
         try:
-            yield cls(pool)
+            yield cls(pool, dsn, answer_seconds=answer_seconds)
         finally:
             try:
                 async with asyncio.timeout(5):
@@ -88,33 +81,62 @@ class Database:
     async def fetch(self, name: str, **parameters: Any) -> list[asyncpg.Record]:
         """All rows of a statement."""
         statement, values = bind(name, parameters)
-        return await self._run(lambda connection: connection.fetch(statement.sql, *values))
+        return await self._run(statement, lambda connection, seconds: connection.fetch(statement.sql, *values, timeout=seconds))
 
     async def fetch_row(self, name: str, **parameters: Any) -> asyncpg.Record | None:
         """The first row of a statement, or None."""
         statement, values = bind(name, parameters)
-        return await self._run(lambda connection: connection.fetchrow(statement.sql, *values))
+        return await self._run(statement, lambda connection, seconds: connection.fetchrow(statement.sql, *values, timeout=seconds))
 
     async def execute(self, name: str, **parameters: Any) -> None:
         """Run a statement for its effect."""
         statement, values = bind(name, parameters)
-        await self._run(lambda connection: connection.execute(statement.sql, *values))
+        await self._run(statement, lambda connection, seconds: connection.execute(statement.sql, *values, timeout=seconds))
 
     async def fetch_composed(self, sql: str, values: list[Any]) -> list[asyncpg.Record]:
         """All rows of a SELECT that `store.listing` composed."""
-        return await self._run(lambda connection: connection.fetch(sql, *values))
+        statement = Statement("composed", sql, (), _LISTING_SECONDS)
+        return await self._run(statement, lambda connection, seconds: connection.fetch(statement.sql, *values, timeout=seconds))
 
-    async def _run(self, call: Callable[[Any], Awaitable[T]]) -> T:
-        for tries_left in reversed(range(_TRIES)):
-            try:
-                async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
-                    return await _or_terminate(connection, call)
-            except _LOST_RACE as error:
-                if not tries_left:
-                    raise DatabaseUnavailable from error
-            except AWAY as error:
-                raise_unavailable(error)
+    async def _run(self, statement: Statement, call: Callable[[Any, float], Awaitable[T]]) -> T:
+        async with self._noting_outages():
+            for tries_left in reversed(range(_TRIES)):
+                try:
+                    with _waiting(statement, self._answer_seconds) as until:
+                        async with self._pool.acquire(timeout=_left(until, ACQUIRE_TIMEOUT_SECONDS)) as connection:
+                            return await self.answer(connection, call, statement.limit_seconds or _left(until))
+                except _LOST_RACE:
+                    if not tries_left:
+                        raise
         raise AssertionError("unreachable")
+
+    async def answer(self, connection: Any, call: Callable[[Any, float], Awaitable[T]], seconds: float) -> T:
+        """What the call returns within so many seconds. A connection that failed is ended: it may not know yet that it is dead."""
+        watch = asyncio.create_task(self._watch(connection)) if seconds > self._answer_seconds else None
+        try:
+            found = await call(connection, seconds)
+        except (*AWAY, asyncio.CancelledError):
+            _terminate(connection)
+            raise
+        finally:
+            if watch is not None:
+                watch.cancel()
+        _check_confirmed(connection)
+        return found
+
+    async def _watch(self, connection: Any) -> None:
+        """End a connection on which something long is running when the server does not even talk to newcomers any more."""
+        while True:
+            await asyncio.sleep(_WATCH_SECONDS)
+            try:
+                async with asyncio.timeout(_SIGN_OF_LIFE_SECONDS):
+                    newcomer = await connect(self._dsn, application_name="jobhub looks")
+                    newcomer.terminate()
+            except asyncpg.PostgresError:
+                pass  # refused, and so alive
+            except AWAY:
+                _terminate(connection)
+                return
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Session"]:
@@ -125,43 +147,77 @@ class Database:
     @asynccontextmanager
     async def session(self) -> AsyncIterator["Session"]:
         """One connection for several statements, each a transaction of its own."""
+        async with self._noting_outages():
+            with spending(self._answer_seconds) as until:
+                acquiring = self._pool.acquire(timeout=_left(until, ACQUIRE_TIMEOUT_SECONDS))
+                connection = await acquiring.__aenter__()
+            try:
+                yield Session(self, connection, self._answer_seconds)
+            finally:
+                with suppress(*AWAY):  # it is dead, and what the block raised says so
+                    await self.answer(connection, lambda it, seconds: it.reset(timeout=seconds), ACQUIRE_TIMEOUT_SECONDS)
+                await acquiring.__aexit__(None, None, None)
+
+    @asynccontextmanager
+    async def _noting_outages(self) -> AsyncIterator[None]:
+        """Every failure that is an outage becomes DatabaseUnavailable, and the log says when one begins and when it is over."""
         try:
-            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
-                try:
-                    yield Session(connection)
-                finally:
-                    await connection.reset()
+            yield
         except _LOST_RACE as error:
             raise DatabaseUnavailable from error
         except AWAY as error:
+            if self._lost_at is None and not isinstance(error, ValueError):
+                self._lost_at = time.monotonic()
+                _log.warning("database_lost", cause=repr(error))
             raise_unavailable(error)
+        else:
+            if self._lost_at is not None:
+                _log.info("database_back", after_seconds=round(time.monotonic() - self._lost_at, 1))
+                self._lost_at = None
 
 
 class Session:
     """One connection held by one caller."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, db: Database, connection: Any, answer_seconds: float) -> None:
+        self._db = db
         self._connection = connection
+        self._answer_seconds = answer_seconds
 
-    def transaction(self) -> Any:
-        return self._connection.transaction()
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """A transaction around the block. asyncpg's own hides why the block ended behind a ROLLBACK that has no connection any more."""
+        transaction = self._connection.transaction()
+        await self._call(transaction.start)
+        try:
+            yield
+        except BaseException:
+            with suppress(*AWAY):
+                await self._call(transaction.rollback)
+            raise
+        await self._call(transaction.commit)
+
+    async def _call(self, act: Callable[[], Awaitable[None]]) -> None:
+        await self._db.answer(self._connection, lambda _connection, _seconds: act(), self._answer_seconds)
 
     async def fetch(self, name: str, **parameters: Any) -> list[asyncpg.Record]:
         """All rows of a statement."""
         statement, values = bind(name, parameters)
-        rows: list[asyncpg.Record] = await self._connection.fetch(statement.sql, *values)
-        return rows
+        return await self._run(statement, lambda connection, seconds: connection.fetch(statement.sql, *values, timeout=seconds))
 
     async def fetch_row(self, name: str, **parameters: Any) -> asyncpg.Record | None:
         """The first row of a statement, or None."""
         statement, values = bind(name, parameters)
-        row: asyncpg.Record | None = await self._connection.fetchrow(statement.sql, *values)
-        return row
+        return await self._run(statement, lambda connection, seconds: connection.fetchrow(statement.sql, *values, timeout=seconds))
 
     async def execute(self, name: str, **parameters: Any) -> None:
         """Run a statement for its effect."""
         statement, values = bind(name, parameters)
-        await self._connection.execute(statement.sql, *values)
+        await self._run(statement, lambda connection, seconds: connection.execute(statement.sql, *values, timeout=seconds))
+
+    async def _run(self, statement: Statement, call: Callable[[Any, float], Awaitable[T]]) -> T:
+        with _waiting(statement, self._answer_seconds) as until:
+            return await self._db.answer(self._connection, call, statement.limit_seconds or _left(until))
 
 
 Connection = Database | Session
@@ -175,46 +231,29 @@ def bind(name: str, parameters: dict[str, Any]) -> tuple[Statement, list[Any]]:
     return statement, [parameters[parameter] for parameter in statement.parameters]
 
 
-async def _or_terminate(connection: Any, call: Callable[[Any], Awaitable[T]]) -> T:
-    """Call, and never give a connection that failed underneath us back to the pool: it may not know yet that it is dead."""
-    try:
-        return await call(connection)
-    except AWAY:
-        with suppress(asyncpg.InterfaceError):  # the pool has noticed and taken it back already
-            connection.terminate()
-        raise
+def _waiting(statement: Statement, seconds: float) -> AbstractContextManager[float]:
+    """When a wait of so many seconds ends. What may take long costs no patience: it would leave none for what follows."""
+    return spending(seconds) if statement.limit_seconds is None else nullcontext(time.monotonic() + seconds)
 
 
-def raise_unavailable(error: Exception) -> NoReturn:
-    """Raise DatabaseUnavailable, unless it is a value asyncpg could not encode: that is an InterfaceError too, and no outage."""
-    if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
-        raise error
-    raise DatabaseUnavailable from error
+def _left(until: float, limit_seconds: float = float("inf")) -> float:
+    """Seconds until then, at most so many. Raises TimeoutError when there are none."""
+    if (seconds := until - time.monotonic()) <= 0:
+        raise TimeoutError("no time is left to wait for the database")
+    return min(limit_seconds, seconds)
 
 
-def server_settings(application_name: str) -> dict[str, str]:
-    """What every connection of jobhub asks of the server. JIT costs more than it saves on short statements."""
-    return {
-        "application_name": application_name,
-        "timezone": "UTC",
-        "jit": "off",
-        "tcp_user_timeout": "10000",
-        "idle_in_transaction_session_timeout": "30000",
-    }
+def _terminate(connection: Any) -> None:
+    with suppress(asyncpg.InterfaceError):  # the pool has noticed and taken it back already
+        connection.terminate()
+
+
+def _check_confirmed(connection: Any) -> None:
+    """Raise if the server has said that what it committed may not survive it."""
+    if connection.is_unconfirmed:
+        _terminate(connection)
+        raise asyncpg.ConnectionDoesNotExistError("the commit was not confirmed by the standby it has to wait for")
 
 
 async def _nothing_to_reset(_connection: asyncpg.Connection) -> None:
     """One statement leaves nothing behind on its connection, and asking the server to make sure would double its round trips."""
-
-
-async def prepare_connection(connection: asyncpg.Connection) -> None:
-    """Let jsonb travel as decoded JSON. Binary, because a text codec can't be used inside an array."""
-    await connection.set_type_codec("jsonb", encoder=_encode_json, decoder=_decode_json, schema="pg_catalog", format="binary")
-
-
-def _encode_json(value: Any) -> bytes:
-    return _JSONB_VERSION + msgspec.json.encode(value)
-
-
-def _decode_json(value: bytes) -> Any:
-    return msgspec.json.decode(value[1:])

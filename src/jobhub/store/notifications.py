@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable
 import asyncpg
 import structlog
 
-from jobhub.store.database import AWAY, CONNECT_TIMEOUT_SECONDS, server_settings
+from jobhub.store.connections import AWAY, connect
 
-CHECK_SECONDS = 10.0  # how long a silently dead connection can go unnoticed
+ANSWER_TIMEOUT_SECONDS = 3.0
+CHECK_SECONDS = 5.0  # how long a silently dead connection can go unnoticed
 _log = structlog.get_logger("jobhub.store")
 
 
@@ -22,9 +23,7 @@ async def listen(
     """Call `on_notification(channel, payload)` for ever; `on_connected()` after each (re)connect, when something may have been missed."""
     while True:
         try:
-            connection = await asyncpg.connect(
-                dsn, timeout=CONNECT_TIMEOUT_SECONDS, command_timeout=5, server_settings=server_settings("jobhub listener")
-            )
+            connection = await connect(dsn, application_name="jobhub listener", command_timeout=ANSWER_TIMEOUT_SECONDS)
             try:
                 await _listen_on(connection, channels, on_notification, on_connected)
             finally:

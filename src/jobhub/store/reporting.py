@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 
 from jobhub.postgres.files import sql_directory
-from jobhub.store.database import AWAY, CONNECT_TIMEOUT_SECONDS, prepare_connection, server_settings
+from jobhub.store.connections import AWAY, connect
 from jobhub.store.statements import Statement, parse
 
 _PARAMETER = re.compile(r"^-- param: (\w+) (integer|number|text|boolean|timestamptz) = (.*)$", re.MULTILINE)
@@ -87,14 +87,13 @@ async def run_report(
     Raises:
         ReportFailed: too slow, refused, or no database.
     """
-    settings = server_settings("jobhub report") | {
+    settings = {
         "default_transaction_read_only": "on",
         "statement_timeout": str(math.ceil(timeout_seconds * 1000)),  # 0 would be no limit at all
     }
     try:
-        connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_SECONDS, server_settings=settings)
+        connection = await connect(dsn, application_name="jobhub report", settings=settings)
         try:
-            await prepare_connection(connection)
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 prepared = await connection.prepare(report.statement.sql)
                 columns = [attribute.name for attribute in prepared.get_attributes()]

@@ -10,14 +10,19 @@ from jobhub.postgres.files import sql_directory
 _BLOCK = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z][a-z0-9_]*)")
 _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
+_LIMIT = re.compile(r"^-- limit: +(\d+) s\b", re.MULTILINE)
 
 
 class Statement(msgspec.Struct, frozen=True):
-    """One statement: its name, its text with `$1` …, and the names of its parameters in that order."""
+    """One statement: its name, its text with `$1` …, and the names of its parameters in that order.
+
+    `limit_seconds` is how long it may take where its header grants it more than usual.
+    """
 
     name: str
     sql: str
     parameters: tuple[str, ...]
+    limit_seconds: float | None = None
 
 
 @cache
@@ -45,4 +50,5 @@ def parse(name: str, text: str) -> Statement:
         return f"${order.setdefault(match[1], len(order) + 1)}"
 
     sql = _PARAMETER.sub(number, _COMMENT.sub("", text)).strip().rstrip(";")
-    return Statement(name, f"/* {name} */ {sql}", tuple(order))
+    limit = _LIMIT.search(text)
+    return Statement(name, f"/* {name} */ {sql}", tuple(order), float(limit[1]) if limit else None)

@@ -5,6 +5,7 @@ thread may be waiting for a server that doesn't answer.
 """
 
 import asyncio
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -81,7 +82,7 @@ class Lease:
             if renewed:
                 self._held_until = sent + LEASE_SECONDS - MARGIN_SECONDS
                 self._call(self._registered.set)
-            self._stop.wait(RENEW_SECONDS if renewed else RETRY_SECONDS)
+            self._stop.wait(RENEW_SECONDS if renewed else RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - spreads the workers
         self._connection.close()
 
     def _renew(self) -> bool:

@@ -21,11 +21,9 @@ from jobhub.domain.jobs import AttemptOutcome, ClaimedJob, JobStatus, Outcome
 from jobhub.store import dispatch
 from jobhub.store.database import Database
 from jobhub.store.dispatch import FRONT, Claim, Place
-from jobhub.worker.recorder import MAX_BATCH, Recorder
+from jobhub.worker.recorder import Recorder
 from jobhub.worker.running import RunningJob, RunningJobs, StopReason
 
-# While so many outcomes wait to be recorded, nothing more is claimed: the database is away, or can't keep up.
-MAX_UNRECORDED = 4 * MAX_BATCH
 # A look at the front of the queue that takes longer walks over dead index entries; the next ones start where it ended, for a while.
 SLOW_LOOK_SECONDS = 0.01
 SECONDS_BETWEEN_SLOW_LOOKS = 0.2
@@ -55,6 +53,8 @@ class DispatchManager(JobManager):
         self._queues = sorted(queues)
         self._known_types = [job_type.name for job_type in registry]
         self._free_slots = concurrency
+        # As many outcomes may wait to be recorded as there are slots: what ran and isn't recorded runs again if we are killed now.
+        self._most = 2 * concurrency
         self._slot_freed = asyncio.Event()
         self._lease_is_held = lease_is_held
         self._recorder = Recorder(db, lease_is_held=lease_is_held)
@@ -73,7 +73,7 @@ class DispatchManager(JobManager):
             await self._slot_freed.wait()
 
     def _slots(self) -> int:
-        return min(self._free_slots, MAX_UNRECORDED - len(self.running))
+        return min(self._free_slots, self._most - len(self.running))
 
     async def claim(self) -> list[RunningJob]:
         """Fill the free slots, best first; nothing if nothing is due, or there is no database or no lease. Never raises."""

@@ -17,7 +17,7 @@ import structlog
 import uuid_utils.compat
 
 from jobhub import __version__
-from jobhub.domain.errors import DatabaseUnavailable
+from jobhub.domain.errors import DatabaseUnavailable, OperatorError
 from jobhub.domain.job_types import Registry
 from jobhub.store import dispatch, jobs, users
 from jobhub.store.database import Database
@@ -27,14 +27,18 @@ from jobhub.worker.forks import end_copies
 from jobhub.worker.lease import Lease
 from jobhub.worker.manager import DispatchManager
 from jobhub.worker.procrastinate_app import DispatchWorker, NoConnector, create_worker
+from jobhub.worker.repair import Repair
 from jobhub.worker.run_job import run_job
 from jobhub.worker.running import StopReason
 from jobhub.worker.watchdog import LoopWatchdog
 
 POOL_SIZE = 5  # claims, outcomes, progress and the loops take turns
+# How long a claim or an outcome may take: a batch of large results on a busy server, and well below the lease.
+ANSWER_SECONDS = 5.0
 PROMOTE_SECONDS = 0.5
 RESCUE_SECONDS = 3.0
 RECONCILE_SECONDS = 3.0
+REPAIR_SECONDS = 10.0
 HOUSEKEEPING_SECONDS = 600.0
 QUEUE_CHANNEL = "procrastinate_queue_v1#"  # Procrastinate's, per queue; ours is the other one
 STOP_CHANNEL = "jobhub_stop"  # payload: the worker that should look which of its jobs to stop
@@ -54,13 +58,19 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
 async def run_worker(options: WorkerOptions, registry: Registry) -> int:
     """Run until SIGTERM or SIGINT, then let jobs finish or release them. The exit status: 0, or 70 if it ended unasked.
 
-    A database that is away stops nothing, at the start or later.
+    A database that is away stops nothing, at the start or later. Raises OperatorError: it would never get a job.
     """
     stop = _stop_signals()
     end_copies(asyncio.get_running_loop())
     row = _worker_row(options, registry)
     log = _log.bind(worker_id=str(row.worker_id))
-    async with Database.open(options.dsn, max_size=POOL_SIZE, application_name="jobhub worker", settings=dispatch.PLANNER_SETTINGS) as db:
+    async with Database.open(
+        options.dsn,
+        max_size=POOL_SIZE,
+        application_name="jobhub worker",
+        answer_seconds=ANSWER_SECONDS,
+        settings=dispatch.PLANNER_SETTINGS,
+    ) as db:
         lease = Lease(options.dsn, row, on_lost=lambda: _stop_all(manager))
         manager = DispatchManager(
             NoConnector(),
@@ -81,8 +91,8 @@ async def run_worker(options: WorkerOptions, registry: Registry) -> int:
         )
         if await _first(lease.start(), stop.wait()):
             log.info("worker_started", queues=row.queues, concurrency=options.concurrency)
-            async with _background(options, db, worker, manager, row):
-                status = await _run_until_stopped(worker, lease, stop)
+            async with _background(options, db, worker, manager, row) as loops:
+                status = await _run_until_stopped(worker, lease, stop, loops)
         else:
             status = 0
         await lease.stop()
@@ -99,12 +109,15 @@ async def _remove_worker(db: Database, row: WorkerRow) -> None:
         _log.warning("worker_not_removed", cause=repr(error))
 
 
-async def _run_until_stopped(worker: DispatchWorker, lease: Lease, stop: asyncio.Event) -> int:
+async def _run_until_stopped(worker: DispatchWorker, lease: Lease, stop: asyncio.Event, loops: list[asyncio.Task[None]]) -> int:
     running = asyncio.create_task(worker.dispatch(), name="dispatcher")
-    await _first(running, stop.wait())
-    if not stop.is_set():
-        error = running.exception() if running.done() and not running.cancelled() else None
-        _log.error("dispatcher_ended", exc_info=error)
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    ended, _ = await asyncio.wait({running, stopping, *loops}, return_when=asyncio.FIRST_COMPLETED)
+    if stopping not in ended:
+        # None of them ends by itself. A worker that limps on without one would hold a valid lease and not do its work.
+        stopping.cancel()
+        for task in ended:
+            _log.error("worker_broke", ended=task.get_name(), exc_info=None if task.cancelled() else task.exception())
         return 70
     lease.announce_stop()
     worker.end()
@@ -120,14 +133,14 @@ def _stop_signals() -> asyncio.Event:
 
 
 async def _first(one: Awaitable[object], other: Awaitable[object]) -> bool:
-    """Wait for whichever ends first; whether it was `one`. The other is cancelled only if it is not a task of somebody else."""
+    """Wait for whichever ends first and cancel the other; whether it was `one`. Raises what that raised."""
     tasks = [asyncio.ensure_future(one), asyncio.ensure_future(other)]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    if tasks[1] is not other:
-        tasks[1].cancel()
-    if tasks[0] is not one and not tasks[0].done():
-        tasks[0].cancel()
-    return tasks[0].done()
+    ended, unfinished = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in unfinished:
+        task.cancel()
+    for task in ended:
+        task.result()
+    return tasks[0] in ended
 
 
 def _stop_all(manager: DispatchManager) -> None:
@@ -142,17 +155,28 @@ def _worker_row(options: WorkerOptions, registry: Registry) -> WorkerRow:
         host=socket.gethostname(),
         pid=os.getpid(),
         version=__version__,
-        queues=sorted(options.queues or registry.queues),
+        queues=_queues(options, registry),
         concurrency=options.concurrency,
         loop_lag_ms=0,
         stopping=False,
     )
 
 
+def _queues(options: WorkerOptions, registry: Registry) -> list[str]:
+    """The queues to take jobs from. A name nobody knows is most likely misspelt; it is refused only if nothing else is left to do."""
+    unknown = sorted(set(options.queues) - registry.queues)
+    if unknown and set(options.queues) <= set(unknown):
+        known = ", ".join(sorted(registry.queues))
+        raise OperatorError(f"No job type of this worker is in a queue called {', '.join(unknown)}: JOBHUB_QUEUES can name {known}.")
+    if unknown:
+        _log.warning("unknown_queues", queues=unknown, known=sorted(registry.queues))
+    return sorted(options.queues or registry.queues)
+
+
 @asynccontextmanager
 async def _background(
     options: WorkerOptions, db: Database, worker: DispatchWorker, manager: DispatchManager, row: WorkerRow
-) -> AsyncIterator[None]:
+) -> AsyncIterator[list[asyncio.Task[None]]]:
     """Everything that runs beside the dispatcher, until the block ends."""
     reconcile_now = asyncio.Event()
 
@@ -167,24 +191,26 @@ async def _background(
         reconcile_now.set()
 
     channels = [*(QUEUE_CHANNEL + queue for queue in row.queues), STOP_CHANNEL]
-    work = [
-        listen(options.dsn, channels, on_notification=on_notification, on_connected=on_connected),
-        _every(PROMOTE_SECONDS, lambda: _in_batches(dispatch.promote_jobs, db)),
-        _every(RESCUE_SECONDS, lambda: _rescue(db)),
-        _every(RECONCILE_SECONDS, manager.reconcile, at_once=reconcile_now),
-        _every(HOUSEKEEPING_SECONDS, lambda: _keep_house(db)),
-    ]
-    tasks = [asyncio.create_task(coroutine) for coroutine in work]
+    repair = Repair(db)
+    work = {
+        "listen": listen(options.dsn, channels, on_notification=on_notification, on_connected=on_connected),
+        "promote": _every(PROMOTE_SECONDS, "promote", lambda: _in_batches(dispatch.promote_jobs, db)),
+        "rescue": _every(RESCUE_SECONDS, "rescue", lambda: _rescue(db)),
+        "reconcile": _every(RECONCILE_SECONDS, "reconcile", manager.reconcile, at_once=reconcile_now),
+        "repair": _every(REPAIR_SECONDS, "repair", repair.look),
+        "housekeeping": _every(HOUSEKEEPING_SECONDS, "housekeeping", lambda: _keep_house(db)),
+    }
+    tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
     try:
         with LoopWatchdog(manager.running):
-            yield
+            yield tasks
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
 
 
-async def _every(seconds: float, act: Callable[[], Awaitable[object]], *, at_once: asyncio.Event | None = None) -> None:
+async def _every(seconds: float, loop: str, act: Callable[[], Awaitable[object]], *, at_once: asyncio.Event | None = None) -> None:
     """Do it for ever, with some jitter between; a failure is logged and the next turn tries again."""
     at_once = at_once or asyncio.Event()
     while True:
@@ -194,9 +220,9 @@ async def _every(seconds: float, act: Callable[[], Awaitable[object]], *, at_onc
         try:
             await act()
         except DatabaseUnavailable as error:
-            _log.warning("loop_waits_for_database", loop=getattr(act, "__qualname__", ""), cause=repr(error.__cause__))
+            _log.warning("loop_waits_for_database", loop=loop, cause=repr(error.__cause__))
         except Exception as error:
-            _log.error("loop_failed", loop=getattr(act, "__qualname__", ""), exc_info=error)
+            _log.error("loop_failed", loop=loop, exc_info=error)
 
 
 async def _in_batches(act: Callable[[Database], Awaitable[int]], db: Database) -> None:
