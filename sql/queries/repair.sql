@@ -23,12 +23,10 @@ gone AS (
     SELECT page.id FROM page
     WHERE page.status = 'pending'
         AND page.delivery_id IS NOT NULL
-        AND NOT EXISTS (
-            SELECT FROM procrastinate_jobs AS delivery
-            WHERE delivery.id = page.delivery_id
-                AND delivery.status = 'todo'
-                -- A sequence that was reset gives the numbers of lost deliveries to others.
-                AND delivery.args ->> 'job_id' = page.id::text
+        -- A sequence that was reset gives the numbers of lost deliveries to others.
+        AND page.id::text IS DISTINCT FROM (
+            SELECT delivery.args ->> 'job_id' FROM procrastinate_jobs AS delivery
+            WHERE delivery.id = page.delivery_id AND delivery.status = 'todo'
         )
 ),
 target AS (

@@ -54,10 +54,10 @@ async def test_a_claim_whose_answer_was_lost_is_given_back(dsn, sql, alice, regi
         manager = DispatchManager(
             NoConnector(), db, worker_id=worker_id, queues=["default"], registry=registry, concurrency=2, lease_is_held=lambda: True
         )
-        assert await manager.fetch_job(None, 0) is None  # prepares the statement
+        assert await manager.claim() == []  # prepares the statement
         job_id = factories.make_job(sql, alice)
         relay.lose_answers()
-        assert await manager.fetch_job(None, 0) is None
+        assert await manager.claim() == []
         assert relay.lost_all_answers
         assert factories.job_row(sql, job_id).status == "running"
         assert len(manager.running) == 0
@@ -98,7 +98,7 @@ async def test_a_release_whose_answer_was_lost_delivers_once(dsn, sql, alice):
         await lose(relay, dispatch.finish_jobs(db, [release(job_id)]))
         sql.execute("DELETE FROM procrastinate_jobs WHERE args ->> 'job_id' = %s", [str(warm)])
         claimed = await again(lambda: dispatch.claim_jobs(db, worker_id=other, queues=["default"], known_types=["test.echo"], slots=5))
-        assert [(job.id, job.attempt) for job in claimed[0]] == [(job_id, 2)]
+        assert [(job.id, job.attempt) for job in claimed.jobs] == [(job_id, 2)]
 
         assert await dispatch.finish_jobs(db, [release(job_id)]) == []
 

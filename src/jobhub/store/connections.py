@@ -95,7 +95,7 @@ async def connect(dsn: str, *, application_name: str, settings: Mapping[str, str
 class Connector:
     """Makes a pool's connections. While the server can't be reached one caller tries, with growing pauses; the others fail at once."""
 
-    def __init__(self, application_name: str, settings: Mapping[str, str]) -> None:
+    def __init__(self, application_name: str, settings: Mapping[str, str] | None = None) -> None:
         self._application_name = application_name
         self._settings = settings
         self._failures = 0

@@ -65,7 +65,7 @@ class Database:
 
         `settings` are the server's, for each of these connections.
         """
-        connector = Connector(application_name, settings or {})
+        connector = Connector(application_name, settings)
         options: dict[str, Any] = {"connect": connector, "connection_class": PgConnection, "reset": _nothing_to_reset}
         pool = asyncpg.create_pool(dsn, min_size=0, max_size=max_size, command_timeout=answer_seconds, **options)
         await pool
