@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export PYTHONDONTWRITEBYTECODE ?=
 
-.PHONY: help install install-dev run test bench check fmt lock clean
+.PHONY: help install install-dev run test model bench check fmt lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,9 @@ run: install ## start everything on port JOBHUB_PORT (8000), data in .jobhub/, s
 
 test: install-dev ## run every test on servers of their own; ARGS="-k cancel" chooses
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+model: install-dev ## compare the statements with the model in EXAMPLES random programs (1000), and find every mutant
+	JOBHUB_MODEL_EXAMPLES=$${EXAMPLES:-1000} $(BIN)/python -m pytest -n 2 tests/model $(ARGS)
 
 $(VENV)/.bench: requirements/bench.txt $(VENV)/.runtime
 	$(INSTALL) --require-hashes -r requirements/bench.txt

@@ -162,6 +162,13 @@ async def test_an_older_delivery_does_nothing(db, sql, alice):
     assert job_row(sql, job_id).delivery_id == current
 
 
+async def test_a_job_with_another_delivery_beside_its_own_is_started_once(db, sql, alice):
+    job_id = make_job(sql, alice)
+    factories_delivery(sql, job_id)
+
+    assert await ids_claimed(db, make_worker(sql)) == [job_id]
+
+
 @pytest.mark.parametrize(("unknown_for", "is_started"), [(None, False), ("59 minutes", False), ("61 minutes", True)])
 async def test_a_job_of_an_unknown_type_is_put_back_for_an_hour_from_the_first_time(db, sql, alice, unknown_for, is_started):
     job_id = make_job(sql, alice, job_type="test.newer")
