@@ -1,0 +1,71 @@
+"""How late scheduled jobs start when 500 a second become due and a million more lie there for later.
+
+    .venv/bin/python -m bench.promote [--rate 500] [--seconds 4] [--scheduled 1000000] [--runs 5]
+
+One worker process. Lateness is the handler's first line less the time the job was scheduled for, both by this machine's clock.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
+from typing import Any
+
+from bench import run, starts
+from bench.backlog import later_template
+from bench.peers.everyone import PEERS, missing_note
+from bench.processes import running_workers
+from bench.server import Server
+from bench.tables import Table, median, percentile
+
+TITLE = "From due to started"
+QUICK = {"scheduled": 100_000, "seconds": 3}
+AHEAD_SECONDS = 3.0  # for the worker to come up
+SECONDS = 120.0
+SHARES = {"p50": 0.50, "p99": 0.99, "max": 1.0}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rate", type=int, default=500, help="jobs that become due in a second")
+    parser.add_argument("--seconds", type=int, default=4, help="for how long")
+    parser.add_argument("--scheduled", type=int, default=1_000_000, help="jobs for tomorrow")
+
+
+def tables(server: Server, options: argparse.Namespace) -> Iterator[Table]:
+    late: dict[str, list[list[float]]] = {}
+    failures: list[str] = []
+    for _, peer in run.in_turn(options):
+        with run.noting_failure(peer, failures), server.database(later_template(server, peer, options.scheduled)) as dsn:
+            late.setdefault(peer.NAME, []).append(_lateness(peer, dsn, options))
+    yield Table(
+        title=f"{TITLE}: {options.rate} due a second for {options.seconds} s, {options.scheduled:,} scheduled for later",
+        command=f"python -m bench.promote --rate {options.rate} --seconds {options.seconds} --scheduled {options.scheduled} --runs {options.runs}",
+        note="Milliseconds from the time a job was scheduled for to its handler's first line: percentiles of a run, then median and spread "
+        "of the runs." + missing_note(options.peers) + run.failure_note(failures),
+        header=["", *(f"{name}, ms" for name in SHARES)],
+        rows=[
+            [peer.NAME, *(median([percentile(one, share) for one in late[peer.NAME]], 0) for share in SHARES.values())]
+            for peer in PEERS
+            if late.get(peer.NAME)
+        ],
+    )
+
+
+def _lateness(peer: ModuleType, dsn: str, options: argparse.Namespace) -> list[float]:
+    jobs = options.rate * options.seconds
+    with running_workers(peer, dsn, each_start=True) as workers:
+        first_at = datetime.now(UTC) + timedelta(seconds=AHEAD_SECONDS)
+        peer.fill(dsn, jobs, first_at=first_at, every_seconds=1 / options.rate)
+        workers.wait_for(lambda: len(starts.each_start(workers.directory)) >= jobs, seconds=SECONDS, every_seconds=0.2)
+        began_ns = first_at.timestamp() * 1e9
+        return [(at - began_ns - n * 1e9 / options.rate) / 1e6 for n, at in starts.each_start(workers.directory).items()]
+
+
+def main() -> None:
+    module: Any = sys.modules[__name__]
+    run.alone(module)
+
+
+if __name__ == "__main__":
+    main()
