@@ -29,7 +29,7 @@ from bench.tables import Table, median, ratio
 
 TITLE = "Draining beside what lies there"
 CONDITIONS = ("empty", "waiting", "scheduled", "snapshot")
-QUICK = {"jobs": 10_000, "waiting": 50_000, "scheduled": 100_000, "finished": 20_000}
+QUICK = {"jobs": 4_000, "waiting": 20_000, "scheduled": 50_000, "finished": 5_000, "seconds": 1.0}
 SETTLE_SECONDS = 0.3
 SECONDS = 120.0
 HIGHER_PRIORITY = 10
@@ -39,7 +39,7 @@ Rates = dict[tuple[str, str], list[float]]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, default=list(CONDITIONS))
-    parser.add_argument("--jobs", type=int, default=40_000, help="due jobs where no other number is given; Procrastinate gets a tenth")
+    parser.add_argument("--jobs", type=int, default=20_000, help="due jobs where no other number is given; Procrastinate gets a tenth")
     parser.add_argument("--waiting", type=int, default=500_000)
     parser.add_argument("--scheduled", type=int, default=1_000_000)
     parser.add_argument("--finished", type=int, default=100_000)
@@ -51,7 +51,7 @@ def tables(server: Server, options: argparse.Namespace) -> Iterator[Table]:
     failures: list[str] = []
     for _, peer in run.in_turn(options):
         for condition in options.conditions:
-            with run.noting_failure(peer, failures), _prepared(server, peer, condition, options) as dsn:
+            with run.noting_failure(peer, condition, failures), _prepared(server, peer, condition, options) as dsn:
                 rates.setdefault((condition, peer.NAME), []).append(_rate(peer, dsn, options))
     yield _table(options, rates, failures)
 
@@ -132,7 +132,9 @@ def _table(options: argparse.Namespace, rates: Rates, failures: list[str]) -> Ta
     rows = []
     for name in (peer.NAME for peer in PEERS if any((condition, peer.NAME) in rates for condition in options.conditions)):
         own = rates.get(("empty", name), [])
-        cells = [f"{median(rates.get((condition, name), []))}, × {ratio(rates.get((condition, name), []), own)}" for condition in CONDITIONS[1:]]
+        cells = [
+            f"{median(rates.get((condition, name), []))}, × {ratio(rates.get((condition, name), []), own)}" for condition in CONDITIONS[1:]
+        ]
         rows.append([name, median(own), *cells])
     return Table(
         title=TITLE,

@@ -18,7 +18,7 @@ import psycopg
 
 from bench import run, starts
 from bench.peers.everyone import PEERS, missing_note
-from bench.processes import Workers, cpu_seconds, running_workers
+from bench.processes import cpu_seconds, running_workers
 from bench.server import Server
 from bench.tables import Table, median, ratio
 
@@ -47,7 +47,7 @@ def tables(server: Server, options: argparse.Namespace) -> Iterator[Table]:
     failures: list[str] = []
     for _, peer in run.in_turn(options):
         for workers in options.workers:
-            with run.noting_failure(peer, failures):
+            with run.noting_failure(peer, f"{workers} workers", failures):
                 figures.setdefault((workers, peer.NAME), []).append(drain(server, peer, options.jobs // peer.SLOW, workers))
     for workers in options.workers:
         yield _table(options, workers, {peer.NAME: figures.get((workers, peer.NAME), []) for peer in PEERS}, failures)
@@ -64,33 +64,27 @@ def drain(server: Server, peer: ModuleType, jobs: int, workers: int) -> Drain:
         peer.prepare(dsn)
         peer.fill(dsn, jobs)
 
-    with server.database(server.template(f"{peer.NAME}-{jobs}-due", build)) as dsn, psycopg.connect(dsn, autocommit=True) as connection:
-        with running_workers(peer, dsn, count=workers) as running:
-            running.wait_for(running.started, seconds=SECONDS)
-            worker_cpu, server_cpu = running.cpu_seconds(), _server_cpu(server, connection)
-            running.wait_for(lambda: running.started() > WATCHED_FROM * jobs, seconds=SECONDS)
-            running.wait_for(lambda: _left(connection, peer) == 0, seconds=SECONDS)
-            ended_at = time.time_ns()
-            worker_us = (running.cpu_seconds() - worker_cpu) * 1e6
-            server_us = (_server_cpu(server, connection) - server_cpu) * 1e6
-            began_at, before = _first_start(running)
-            done = jobs - before
-            return Drain(done / (ended_at - began_at) * 1e9, worker_us / done, server_us / done, running.peak_mib())
+    template = server.template(f"{peer.NAME}-{jobs}-due", build)
+    with (
+        server.database(template) as dsn,
+        psycopg.connect(dsn, autocommit=True) as watcher,
+        running_workers(peer, dsn, count=workers) as running,
+    ):
+        running.wait_for(running.started, seconds=SECONDS)
+        worker_cpu, server_cpu = running.cpu_seconds(), _server_cpu(server, watcher)
+        running.wait_for(lambda: running.started() > WATCHED_FROM * jobs, seconds=SECONDS)
+        running.wait_for(lambda: watcher.execute(peer.LEFT).fetchone() == (0,), seconds=SECONDS)
+        ended_at = time.time_ns()
+        worker_us = (running.cpu_seconds() - worker_cpu) * 1e6
+        server_us = (_server_cpu(server, watcher) - server_cpu) * 1e6
+        began_at, before = starts.counted(running.directory)[0]
+        done = jobs - before
+        return Drain(done / (ended_at - began_at) * 1e9, worker_us / done, server_us / done, running.peak_mib())
 
 
-def _first_start(running: Workers) -> tuple[int, int]:
-    return starts.counted(running.directory)[0]
-
-
-def _left(connection: psycopg.Connection, peer: ModuleType) -> int:
-    row = connection.execute(peer.LEFT).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-def _server_cpu(server: Server, connection: psycopg.Connection) -> float:
+def _server_cpu(server: Server, watcher: psycopg.Connection) -> float:
     """All of the server but the connection that watches."""
-    return cpu_seconds(server.pid, without=connection.info.backend_pid)
+    return cpu_seconds(server.pid, without=watcher.info.backend_pid)
 
 
 def _table(options: argparse.Namespace, workers: int, figures: dict[str, list[Drain]], failures: list[str]) -> Table:

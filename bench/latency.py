@@ -41,18 +41,23 @@ def tables(server: Server, options: argparse.Namespace) -> Iterator[Table]:
     figures: Figures = {}
     failures: list[str] = []
     for _, peer in run.in_turn(options):
-        with run.noting_failure(peer, failures), server.database(server.template(f"{peer.NAME}-empty", peer.prepare)) as dsn:
-            with running_workers(peer, dsn, each_start=True) as workers:
-                for kind, latencies in asyncio.run(_measure(peer, dsn, workers, options)).items():
-                    found = figures.setdefault((kind, peer.NAME), {"p50": [], "p99": []})
-                    found["p50"].append(percentile(latencies, 0.50))
-                    found["p99"].append(percentile(latencies, 0.99))
+        with run.noting_failure(peer, "latency", failures):
+            for kind, latencies in _latencies(server, peer, options).items():
+                found = figures.setdefault((kind, peer.NAME), {"p50": [], "p99": []})
+                found["p50"].append(percentile(latencies, 0.50))
+                found["p99"].append(percentile(latencies, 0.99))
     for kind, jobs in (("idle", options.idle), ("steady", options.steady)):
         yield _table(options, kind, jobs, figures, failures)
 
 
-async def _measure(peer: ModuleType, dsn: str, workers: Workers, options: argparse.Namespace) -> dict[str, list[float]]:
+def _latencies(server: Server, peer: ModuleType, options: argparse.Namespace) -> dict[str, list[float]]:
     """Milliseconds from commit to start, by kind."""
+    template = server.template(f"{peer.NAME}-empty", peer.prepare)
+    with server.database(template) as dsn, running_workers(peer, dsn, each_start=True) as workers:
+        return asyncio.run(_measure(peer, dsn, workers, options))
+
+
+async def _measure(peer: ModuleType, dsn: str, workers: Workers, options: argparse.Namespace) -> dict[str, list[float]]:
     async with peer.enqueuer(dsn) as submit:
         await _warm_up(submit, workers)
         idle = await _submit_all(submit, range(1_000, 1_000 + options.idle), lambda: random.uniform(*IDLE_SECONDS))

@@ -4,7 +4,9 @@ A script has TITLE, QUICK (what --quick changes), add_arguments(parser) and tabl
 """
 
 import argparse
+import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,8 +25,14 @@ def alone(script: ModuleType) -> None:
     add_common_arguments(parser)
     script.add_arguments(parser)
     options = parser.parse_args()
+    end_on_sigterm()
     with running_server() as server:
         report(script, server, with_quick(script, options), options.markdown)
+
+
+def end_on_sigterm() -> None:
+    """As Ctrl-C does: with every process ended and every directory removed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,13 +76,15 @@ def in_turn(options: argparse.Namespace, *, without: Sequence[str] = ()) -> Iter
 
 
 @contextmanager
-def noting_failure(peer: ModuleType, failures: list[str]) -> Iterator[None]:
+def noting_failure(peer: ModuleType, what: str, failures: list[str]) -> Iterator[None]:
     """One peer that does not do its part must not end the others' runs, nor pass unseen."""
+    began_at = time.monotonic()
     try:
         yield
+        say(f"{what}, {peer.NAME}: {time.monotonic() - began_at:.1f} s")
     except Unmeasured as error:
-        say(f"{peer.NAME}: {error}")
-        failures.append(f"{peer.NAME}: {error}")
+        failures.append(f"{peer.NAME}, {what}: {error}")
+        say(failures[-1])
 
 
 def failure_note(failures: list[str]) -> str:

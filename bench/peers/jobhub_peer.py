@@ -25,6 +25,19 @@ SELECT id, '00000000-0000-7000-8000-000000000001', 'bench.nothing', 'default', '
     deliver_job(id, 'default', %(priority)s)
 FROM new
 """
+# The same at once, where the schema has the function.
+DUE_AT_ONCE = """
+WITH new AS MATERIALIZED (
+    SELECT uuidv7() AS id, n, clock_timestamp() AS at FROM generate_series(1, %(jobs)s) AS n
+),
+given AS (SELECT array_agg(id) AS ids, array_agg('default'::text) AS queues, array_agg(%(priority)s::integer) AS priorities FROM new),
+delivery AS (SELECT its.job_id, its.delivery_id FROM given, deliver_jobs(given.ids, given.queues, given.priorities) AS its)
+INSERT INTO jobs (id, owner_id, job_type, queue, title, parameters, priority, due_at, delivery_id)
+SELECT id, '00000000-0000-7000-8000-000000000001', 'bench.nothing', 'default', 'bench', jsonb_build_object('n', n), %(priority)s, at,
+    delivery.delivery_id
+FROM new INNER JOIN delivery ON delivery.job_id = new.id
+"""
+BATCH = 10_000
 LATER = """
 INSERT INTO jobs (id, owner_id, job_type, queue, title, parameters, priority, scheduled_for, due_at, deliver_at)
 SELECT uuidv7(), '00000000-0000-7000-8000-000000000001', 'bench.nothing', 'default', 'bench', jsonb_build_object('n', n), %(priority)s, at, at, at
@@ -52,9 +65,13 @@ def prepare(dsn: str) -> None:
 
 
 def fill(dsn: str, jobs: int, *, first_at: datetime | None = None, every_seconds: float = 0.0, priority: int = 0) -> None:
-    values = {"jobs": jobs, "priority": priority, "first_at": first_at, "every_seconds": every_seconds}
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(LATER if first_at else DUE, values)
+        if first_at:
+            connection.execute(LATER, {"jobs": jobs, "priority": priority, "first_at": first_at, "every_seconds": every_seconds})
+            return
+        at_once = connection.execute("SELECT to_regproc('deliver_jobs') IS NOT NULL").fetchone() == (True,)
+        for first in range(0, jobs, BATCH):
+            connection.execute(DUE_AT_ONCE if at_once else DUE, {"jobs": min(BATCH, jobs - first), "priority": priority})
 
 
 def command(dsn: str) -> list[str]:
