@@ -5,10 +5,11 @@
 empty      a queue of --jobs and nothing else: what the others are compared with
 waiting    --waiting jobs are due
 scheduled  --jobs are due, and --scheduled more, at a higher priority, tomorrow
-snapshot   a REPEATABLE READ transaction was opened, --finished jobs finished since, and --jobs are due: PostgreSQL must keep every dead
-           row version that transaction could see
+snapshot   a REPEATABLE READ transaction was opened, --finished jobs were worked off since, and now --jobs more are: PostgreSQL must keep
+           every dead row version that transaction could see
 
-The rate is that of handlers' starts in one worker process, over a window that begins 0.3 s after the first one.
+The rate is that of handlers' starts in one worker process: over a window that begins 0.3 s after the first one, or, under the snapshot,
+over the jobs after the --finished ones.
 """
 
 import argparse
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--waiting", type=int, default=500_000)
     parser.add_argument("--scheduled", type=int, default=1_000_000)
     parser.add_argument("--finished", type=int, default=100_000)
-    parser.add_argument("--seconds", type=float, default=2.0, help="the window")
+    parser.add_argument("--seconds", type=float, default=1.5, help="the window")
 
 
 def tables(server: Server, options: argparse.Namespace) -> Iterator[Table]:
@@ -52,7 +53,8 @@ def tables(server: Server, options: argparse.Namespace) -> Iterator[Table]:
     for _, peer in run.in_turn(options):
         for condition in options.conditions:
             with run.noting_failure(peer, condition, failures), _prepared(server, peer, condition, options) as dsn:
-                rates.setdefault((condition, peer.NAME), []).append(_rate(peer, dsn, options))
+                measure = _rate_after_finished if condition == "snapshot" and peer.SLOW == 1 else _rate
+                rates.setdefault((condition, peer.NAME), []).append(measure(peer, dsn, options))
     yield _table(options, rates, failures)
 
 
@@ -62,18 +64,21 @@ def _prepared(server: Server, peer: ModuleType, condition: str, options: argpars
     jobs = options.jobs // peer.SLOW
     empty = server.template(f"{peer.NAME}-empty", peer.prepare)
     if condition == "snapshot":
-        finished = server.template(f"{peer.NAME}-{options.finished}-due", lambda dsn: peer.fill(dsn, options.finished), source=empty)
-        with server.database(finished) as dsn, _held_snapshot(dsn):
-            _finish(peer, dsn)
-            peer.fill(dsn, jobs)
-            with psycopg.connect(dsn, autocommit=True) as connection:
-                connection.execute("ANALYZE")
+        due = options.finished if peer.SLOW > 1 else options.finished + jobs
+        with server.database(_due_template(server, peer, due, empty)) as dsn, _held_snapshot(dsn):
+            if peer.SLOW > 1:
+                peer.finish_waiting(dsn)
+                peer.fill(dsn, jobs)
             yield dsn
         return
     source = later_template(server, peer, options.scheduled) if condition == "scheduled" else empty
     due = options.waiting if condition == "waiting" else jobs
-    with server.database(server.template(f"{peer.NAME}-{condition}-{due}-due", lambda dsn: peer.fill(dsn, due), source=source)) as dsn:
+    with server.database(_due_template(server, peer, due, source)) as dsn:
         yield dsn
+
+
+def _due_template(server: Server, peer: ModuleType, jobs: int, source: str) -> str:
+    return server.template(f"{source}-{jobs}-due", lambda dsn: peer.fill(dsn, jobs), source=source)
 
 
 def later_template(server: Server, peer: ModuleType, jobs: int) -> str:
@@ -93,15 +98,6 @@ def _held_snapshot(dsn: str) -> Iterator[None]:
         yield
 
 
-def _finish(peer: ModuleType, dsn: str) -> None:
-    """All that is waiting, by a worker, or as if by one where that would take minutes."""
-    if peer.SLOW > 1:
-        peer.finish_waiting(dsn)
-        return
-    with running_workers(peer, dsn) as workers, psycopg.connect(dsn, autocommit=True) as connection:
-        workers.wait_for(lambda: connection.execute(peer.LEFT).fetchone() == (0,), seconds=SECONDS, every_seconds=0.2)
-
-
 def _rate(peer: ModuleType, dsn: str, options: argparse.Namespace) -> float:
     """Starts per second in the window, or until nearly all of a small queue has started."""
     nearly_all = 0.9 * options.jobs // peer.SLOW
@@ -112,14 +108,23 @@ def _rate(peer: ModuleType, dsn: str, options: argparse.Namespace) -> float:
         return _slope(starts.counted(workers.directory), span_ns)
 
 
+def _rate_after_finished(peer: ModuleType, dsn: str, options: argparse.Namespace) -> float:
+    """Starts per second of nearly all jobs that come after the finished ones."""
+    nearly_all = options.finished + int(0.9 * options.jobs)
+    with running_workers(peer, dsn) as workers:
+        workers.wait_for(lambda: workers.started() > nearly_all, seconds=SECONDS, every_seconds=0.05)
+        return _slope([point for point in starts.counted(workers.directory) if options.finished <= point[1] <= nearly_all], None)
+
+
 def _elapsed_ns(workers: Workers) -> int:
     counts = starts.counted(workers.directory)
     return counts[-1][0] - counts[0][0]
 
 
-def _slope(counts: list[tuple[int, int]], span_ns: int) -> float:
+def _slope(counts: list[tuple[int, int]], span_ns: int | None) -> float:
+    """Starts per second, of the window if `span_ns` gives its end."""
     began_at = counts[0][0]
-    window = [point for point in counts if SETTLE_SECONDS * 1e9 <= point[0] - began_at <= span_ns]
+    window = [point for point in counts if span_ns and SETTLE_SECONDS * 1e9 <= point[0] - began_at <= span_ns]
     # A queue that was empty before it settled is measured whole.
     kept = window if len(window) > 20 else counts
     (first_at, first), (last_at, last) = kept[0], kept[-1]

@@ -23,7 +23,7 @@ from bench.tables import Table, median, percentile, ratio
 
 TITLE = "Start latency"
 QUICK = {"idle": 30, "steady": 100}
-IDLE_SECONDS = (0.02, 0.06)  # from one submit to the next: never in step with anybody's polling
+IDLE_SECONDS = (0.02, 0.05)  # from one submit to the next: never in step with anybody's polling
 SECONDS = 60.0
 WARM_UP = 10  # the first jobs meet statements that nobody has planned yet
 

@@ -24,7 +24,7 @@ TITLE = "From due to started"
 QUICK = {"scheduled": 50_000, "seconds": 3}
 AHEAD_SECONDS = 2.0  # for the fill
 SECONDS = 60.0  # for the worker to come up
-GIVE_UP_SECONDS = 20.0  # after the last one was due; what has not started then counts as started then
+GIVE_UP_SECONDS = 10.0  # after the last one was due; what has not started then counts as started then
 SHARES = {"p50": 0.50, "p99": 0.99, "max": 1.0}
 
 

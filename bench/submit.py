@@ -33,6 +33,7 @@ QUICK = {"seconds": 2.0}
 START_SECONDS = 60.0
 WARM_UP_SECONDS = 0.5
 EMAIL = "bench@example.org"
+SECRET_KEY = secrets.token_urlsafe(32)
 BODY = json.dumps({"job_type": "bench.nothing", "title": "Measure", "parameters": {"n": 1}}).encode()
 NAMES = {"jobhub": "jobhub serve", "bare": "bare handler"}
 
@@ -70,27 +71,31 @@ def tables(server: Server, options: argparse.Namespace) -> Iterator[Table]:
 
 def measure(server: Server, api: str, connections: int, seconds: float) -> Load:
     """One API process on an empty database under load for a time."""
-    with server.database(server.template("jobhub-empty", jobhub_peer.prepare)) as dsn:
-        environ = os.environ | jobhub_peer.environ(dsn) | {"JOBHUB_SECRET_KEY": secrets.token_urlsafe(32)}
-        request = _request(_token(environ))
-        with _running_api(api, dsn, environ) as (process, port):
-            _send(port, connections, WARM_UP_SECONDS, request)
-            before, cpu = _rows(dsn), cpu_seconds(process.pid)
-            answer = _send(port, connections, seconds, request)
-            cpu = cpu_seconds(process.pid) - cpu
-            accepted = answer["statuses"].get("201", 0)
-            if answer["statuses"] != {"201": accepted} or _rows(dsn) - before != accepted:
-                raise Unmeasured(f"{api}: {answer['statuses']}, {_rows(dsn) - before} rows")
-            return Load(accepted / answer["seconds"], answer["p50"], answer["p99"], cpu / accepted * 1e6)
+    template = server.template("jobhub-user", _prepare)
+    with server.database(template) as dsn, _running_api(api, dsn) as (process, port):
+        request = _request(_jobhub(dsn, "token", EMAIL))
+        _send(port, connections, WARM_UP_SECONDS, request)
+        before, cpu = _rows(dsn), cpu_seconds(process.pid)
+        answer = _send(port, connections, seconds, request)
+        cpu = cpu_seconds(process.pid) - cpu
+        accepted = answer["statuses"].get("201", 0)
+        if answer["statuses"] != {"201": accepted} or _rows(dsn) - before != accepted:
+            raise Unmeasured(f"{api}: {answer['statuses']}, {_rows(dsn) - before} rows")
+        return Load(accepted / answer["seconds"], answer["p50"], answer["p99"], cpu / accepted * 1e6)
 
 
-def _token(environ: dict[str, str]) -> str:
-    def jobhub(*arguments: str, **given: Any) -> str:
-        command = [sys.executable, "-m", "jobhub", *arguments]
-        return subprocess.run(command, env=environ, check=True, text=True, stdout=subprocess.PIPE, **given).stdout.strip()
+def _prepare(dsn: str) -> None:
+    jobhub_peer.prepare(dsn)
+    _jobhub(dsn, "users", "add", EMAIL, "--password-stdin", given=secrets.token_urlsafe(16))
 
-    jobhub("users", "add", EMAIL, "--password-stdin", input=secrets.token_urlsafe(16))
-    return jobhub("token", EMAIL)
+
+def _environ(dsn: str) -> dict[str, str]:
+    return os.environ | jobhub_peer.environ(dsn) | {"JOBHUB_SECRET_KEY": SECRET_KEY}
+
+
+def _jobhub(dsn: str, *arguments: str, given: str = "") -> str:
+    command = [sys.executable, "-m", "jobhub", *arguments]
+    return subprocess.run(command, env=_environ(dsn), check=True, text=True, stdout=subprocess.PIPE, input=given).stdout.strip()
 
 
 def _request(token: str) -> bytes:
@@ -99,10 +104,10 @@ def _request(token: str) -> bytes:
 
 
 @contextmanager
-def _running_api(api: str, dsn: str, environ: dict[str, str]) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def _running_api(api: str, dsn: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     port = _free_port()
     command = ["-m", "jobhub", "serve", "--port", str(port)] if api == "jobhub" else ["-m", "bench.bare_api", dsn, str(port)]
-    process = subprocess.Popen([sys.executable, *command], env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, *command], env=_environ(dsn), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + START_SECONDS
         while not _listens(port):
