@@ -134,13 +134,8 @@ def _slope(counts: list[tuple[int, int]], span_ns: int | None) -> float:
 
 
 def _table(options: argparse.Namespace, rates: Rates, failures: list[str]) -> Table:
-    rows = []
-    for name in (peer.NAME for peer in PEERS if any((condition, peer.NAME) in rates for condition in options.conditions)):
-        own = rates.get(("empty", name), [])
-        cells = [
-            f"{median(rates.get((condition, name), []))}, × {ratio(rates.get((condition, name), []), own)}" for condition in CONDITIONS[1:]
-        ]
-        rows.append([name, median(own), *cells])
+    names = [peer.NAME for peer in PEERS if any((condition, peer.NAME) in rates for condition in CONDITIONS)]
+    rows = [[name, *(_cell(rates, condition, name) for condition in CONDITIONS)] for name in names]
     return Table(
         title=TITLE,
         command=f"python -m bench.backlog --jobs {options.jobs} --waiting {options.waiting} --scheduled {options.scheduled}"
@@ -158,6 +153,11 @@ def _table(options: argparse.Namespace, rates: Rates, failures: list[str]) -> Ta
         ],
         rows=rows,
     )
+
+
+def _cell(rates: Rates, condition: str, name: str) -> str:
+    found, own = rates.get((condition, name), []), rates.get(("empty", name), [])
+    return f"{median(found)}, × {ratio(found, own)}" if found and own and condition != "empty" else median(found)
 
 
 def main() -> None:

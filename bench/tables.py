@@ -22,11 +22,11 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def median(values: Sequence[float], digits: int = 0) -> str:
-    """The median and, in brackets, the lowest and the highest of all runs; a dash for none."""
+    """The median and, in brackets, the lowest and the highest of all runs; a dash for none, no brackets for one."""
     if not values:
         return "–"
     low, middle, high = (f"{value:,.{digits}f}" for value in (min(values), statistics.median(values), max(values)))
-    return f"{middle} ({low}..{high})"
+    return f"{middle} ({low}..{high})" if len(values) > 1 else middle
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
