@@ -12,7 +12,8 @@ import time
 import traceback
 from types import ModuleType
 
-from bench import backlog, drain, latency, promote, run, submit, worker_start
+from bench import backlog, drain, goals, latency, promote, run, submit, worker_start
+from bench.goals import Goal
 from bench.machine import describe
 from bench.server import Server, running_server
 
@@ -35,27 +36,27 @@ def main() -> int:
     began_at = time.monotonic()
     if options.markdown:
         options.markdown.write_text("")
-    failed = []
+    failed: list[str] = []
+    reached: list[Goal] = []
     with running_server() as server:
         run.write(describe(server), options.markdown)
         for name in options.only:
-            if not _measured(server, SCRIPTS[name], options):
+            try:
+                reached += _measure(server, SCRIPTS[name], options)
+            except Exception:
+                traceback.print_exc()
                 failed.append(name)
                 run.write(f"**{name} failed.**\n", options.markdown)
+    run.write(goals.markdown(reached), options.markdown)
     run.write(f"All of it took {(time.monotonic() - began_at) / 60:.0f} minutes.", options.markdown)
     return 1 if failed else 0
 
 
-def _measured(server: Server, script: ModuleType, options: argparse.Namespace) -> bool:
+def _measure(server: Server, script: ModuleType, options: argparse.Namespace) -> list[Goal]:
     defaults = argparse.ArgumentParser()
     script.add_arguments(defaults)
     of_script = argparse.Namespace(**(vars(options) | vars(defaults.parse_args([]))))
-    try:
-        run.report(script, server, run.with_quick(script, of_script), options.markdown)
-    except Exception:
-        traceback.print_exc()
-        return False
-    return True
+    return run.report(script, server, run.with_quick(script, of_script), options.markdown)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from typing import Any
 import psycopg
 
 from bench import run, starts
+from bench.goals import at_least
 from bench.peers.everyone import PEERS, missing_note
 from bench.processes import Unmeasured, Workers, running_workers
 from bench.server import Server
@@ -152,6 +153,13 @@ def _table(options: argparse.Namespace, rates: Rates, failures: list[str]) -> Ta
             f"snapshot held, {options.finished:,} finished",
         ],
         rows=rows,
+        goals=[
+            goal
+            for condition in CONDITIONS[1:]
+            for goal in at_least(
+                f"drain, {condition}", 0.9, "its own empty case", rates.get((condition, "jobhub"), []), rates.get(("empty", "jobhub"), [])
+            )
+        ],
     )
 
 

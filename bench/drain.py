@@ -17,6 +17,7 @@ import msgspec
 import psycopg
 
 from bench import run, starts
+from bench.goals import at_least
 from bench.peers.everyone import PEERS, missing_note
 from bench.processes import cpu_seconds, running_workers
 from bench.server import Server
@@ -24,6 +25,7 @@ from bench.tables import Table, median, ratio
 
 TITLE = "Draining jobs that do nothing"
 QUICK = {"jobs": 5_000}
+WANTED = {"procrastinate": 40.0, "pgqueuer": 1.5, "pg-boss": 1.0}  # times their rate
 SECONDS = 180.0  # a peer that is not done by then is not measured
 WATCHED_FROM = 0.9  # of all jobs: before that the database is not asked how many are left, which costs it time
 
@@ -114,6 +116,14 @@ def _table(options: argparse.Namespace, workers: int, figures: dict[str, list[Dr
         + run.failure_note(failures),
         header=["", "keeps of a job", "jobs/s", "jobhub is ×", "worker CPU", "server CPU", "memory"],
         rows=rows,
+        goals=[
+            goal
+            for name, factor in WANTED.items()
+            if workers == 1
+            for goal in at_least(
+                "drain, one worker process", factor, name, values("jobhub", "jobs_per_second"), values(name, "jobs_per_second")
+            )
+        ],
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from bench import run, starts
 from bench.backlog import later_template
+from bench.goals import at_most
 from bench.peers.everyone import PEERS, missing_note
 from bench.processes import running_workers
 from bench.server import Server
@@ -52,6 +53,9 @@ def tables(server: Server, options: argparse.Namespace) -> Iterator[Table]:
             for peer in PEERS
             if late.get(peer.NAME)
         ],
+        goals=at_most(
+            f"from due to started, {options.rate} a second, p99", 1_000, "ms", [percentile(one, 0.99) for one in late.get("jobhub", [])]
+        ),
     )
 
 

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+from bench import goals
+from bench.goals import Goal
 from bench.peers.everyone import present
 from bench.processes import Unmeasured
 from bench.server import Server, running_server
@@ -27,7 +29,7 @@ def alone(script: ModuleType) -> None:
     options = parser.parse_args()
     end_on_sigterm()
     with running_server() as server:
-        report(script, server, with_quick(script, options), options.markdown)
+        write(goals.markdown(report(script, server, with_quick(script, options), options.markdown)), options.markdown)
 
 
 def end_on_sigterm() -> None:
@@ -49,11 +51,14 @@ def with_quick(script: ModuleType, options: argparse.Namespace) -> argparse.Name
     return argparse.Namespace(**(vars(options) | {"runs": 1} | script.QUICK))
 
 
-def report(script: ModuleType, server: Server, options: argparse.Namespace, file: Path | None) -> None:
-    """Measure, and print each table; append it to the file too."""
+def report(script: ModuleType, server: Server, options: argparse.Namespace, file: Path | None) -> list[Goal]:
+    """Measure, and print each table; append it to the file too. The goals that were measured."""
     say(f"{script.__name__}: {script.TITLE}")
+    measured: list[Goal] = []
     for table in script.tables(server, options):
         write(table.markdown(), file)
+        measured += table.goals
+    return measured
 
 
 def write(text: str, file: Path | None) -> None:

@@ -23,6 +23,7 @@ import msgspec
 import psycopg
 
 from bench import run
+from bench.goals import Goal, at_least
 from bench.peers import jobhub_peer
 from bench.processes import Unmeasured, cpu_seconds
 from bench.server import Server
@@ -66,6 +67,7 @@ def tables(server: Server, options: argparse.Namespace) -> Iterator[Table]:
         "The load generator is a Python process on the same cores.",
         header=["", "connections", "requests/s", "× the bare handler", "p50, ms", "p99, ms", "API CPU"],
         rows=[_row(connections, api, loads) for connections in options.connections for api in NAMES],
+        goals=[goal for connections in options.connections for goal in _goals(connections, loads)],
     )
 
 
@@ -144,6 +146,11 @@ def _rows(dsn: str) -> int:
         ).fetchone()
         assert row is not None
         return int(row[0])
+
+
+def _goals(connections: int, loads: dict[tuple[int, str], list[Load]]) -> list[Goal]:
+    ours, bare = ([load.requests_per_second for load in loads[connections, api]] for api in NAMES)
+    return at_least(f"`POST /jobs`, {connections} connections", 1.5, "the bare handler", ours, bare)
 
 
 def _row(connections: int, api: str, loads: dict[tuple[int, str], list[Load]]) -> list[str]:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from bench.goals import Goal
+
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
     """One table of the report."""
@@ -14,6 +16,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     note: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+    goals: Sequence[Goal] = ()
 
     def markdown(self) -> str:
         lines = [" | ".join(row) for row in (self.header, ["---"] * len(self.header), *self.rows)]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bench.goals import at_least, at_most
 from bench.tables import Table, median, percentile, ratio
 
 
@@ -23,3 +24,10 @@ def test_a_table_is_markdown():
     table = Table(title="T", command="c", note="n", header=["", "x"], rows=[["a", "1"]])
 
     assert table.markdown() == "### T\n\n    c\n\nn\n\n|  | x |\n| --- | --- |\n| a | 1 |\n"
+
+
+def test_a_goal_is_met_by_the_median_and_left_out_if_unmeasured():
+    assert [goal.is_met for goal in at_least("w", 1.5, "x", [30, 14, 15], [10])] == [True]
+    assert [goal.is_met for goal in at_least("w", 1.6, "x", [30, 14, 15], [10])] == [False]
+    assert [goal.is_met for goal in at_most("w", 4, "ms", [3, 4, 9])] == [True]
+    assert at_least("w", 1, "x", [], [1]) == at_most("w", 1, "ms", []) == []
