@@ -90,41 +90,31 @@ def _server_cpu(server: Server, watcher: psycopg.Connection) -> float:
 
 
 def _table(options: argparse.Namespace, workers: int, figures: dict[str, list[Drain]], failures: list[str]) -> Table:
-    keeps = {peer.NAME: peer.KEEPS for peer in PEERS}
-
-    def values(name: str, field: str) -> list[float]:
-        return [getattr(drained, field) for drained in figures[name]]
-
-    rows = [
-        [
-            name,
-            keeps[name],
-            median(values(name, "jobs_per_second")),
-            ratio(values("jobhub", "jobs_per_second"), values(name, "jobs_per_second")),
-            median(values(name, "worker_us")),
-            median(values(name, "server_us")),
-            median(values(name, "peak_mib")),
-        ]
-        for name in figures
-        if figures[name]
-    ]
+    ours = _values(figures["jobhub"], "jobs_per_second")
     return Table(
         title=f"{TITLE}: {options.jobs:,} jobs, {workers} worker process{'es' if workers > 1 else ''}",
         command=f"python -m bench.drain --jobs {options.jobs} --workers {workers} --runs {options.runs}",
-        note="CPU is per job, in µs, of all worker processes and of the whole server; memory is the peak of one worker, in MiB."
-        + missing_note(options.peers)
-        + run.failure_note(failures),
+        note="CPU is per job, in µs, of all worker processes and of the whole server; memory is the peak of one worker, in MiB. "
+        "Procrastinate gets a tenth of the jobs." + missing_note(options.peers) + run.failure_note(failures),
         header=["", "keeps of a job", "jobs/s", "jobhub is ×", "worker CPU", "server CPU", "memory"],
-        rows=rows,
+        rows=[_row(peer, figures[peer.NAME], ours) for peer in PEERS if figures[peer.NAME]],
         goals=[
             goal
             for name, factor in WANTED.items()
             if workers == 1
-            for goal in at_least(
-                "drain, one worker process", factor, name, values("jobhub", "jobs_per_second"), values(name, "jobs_per_second")
-            )
+            for goal in at_least("drain, one worker process", factor, name, ours, _values(figures[name], "jobs_per_second"))
         ],
     )
+
+
+def _row(peer: ModuleType, drains: list[Drain], ours: list[float]) -> list[str]:
+    rates = _values(drains, "jobs_per_second")
+    costs = [median(_values(drains, field)) for field in ("worker_us", "server_us", "peak_mib")]
+    return [peer.NAME, peer.KEEPS, median(rates), ratio(ours, rates), *costs]
+
+
+def _values(drains: list[Drain], field: str) -> list[float]:
+    return [getattr(drained, field) for drained in drains]
 
 
 def main() -> None:

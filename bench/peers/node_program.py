@@ -11,6 +11,8 @@ from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict
 
+from bench.processes import Unmeasured
+
 DIRECTORY = Path(__file__).parent / "node"
 
 
@@ -41,8 +43,14 @@ _PARTS = {"host": "host", "port": "port", "user": "user", "database": "dbname"}
 
 
 def run(dsn: str, program: str, *arguments: object) -> None:
-    """Run a program to its end."""
-    subprocess.run(command(program, *arguments), env=os.environ | environ(dsn), check=True, stdout=subprocess.DEVNULL)
+    """Run a program to its end.
+
+    Raises:
+        Unmeasured: it failed; standard error says how.
+    """
+    finished = subprocess.run(command(program, *arguments), env=os.environ | environ(dsn), check=False, stdout=subprocess.DEVNULL)
+    if finished.returncode:
+        raise Unmeasured(f"{program} {arguments[0]} ended with {finished.returncode}")
 
 
 @asynccontextmanager
