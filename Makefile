@@ -42,9 +42,14 @@ $(VENV)/.bench: requirements/bench.txt $(VENV)/.runtime
 	$(INSTALL) --require-hashes -r requirements/bench.txt
 	@touch $@
 
-bench: $(VENV)/.bench ## measure what the documents claim about speed (bench/README.md)
-	$(BIN)/python -m bench.worker_start
-	$(BIN)/python -m bench.drain
+NODE_PEERS := bench/peers/node
+
+# Without npm its peers are named as missing.
+$(NODE_PEERS)/node_modules/.package-lock.json: $(NODE_PEERS)/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --prefix $(NODE_PEERS) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@; fi
+
+bench: $(VENV)/.bench $(NODE_PEERS)/node_modules/.package-lock.json ## measure what the documents claim about speed (bench/README.md); QUICK=1, ARGS="--only drain"
+	$(BIN)/python -m bench --markdown bench-report.md $(if $(QUICK),--quick) $(ARGS)
 
 check: install-dev ## format, lint, types, layers, SQL
 	$(BIN)/ruff format --check .
@@ -65,4 +70,4 @@ lock: install-dev ## resolve the requirements anew (needs uv)
 LOCK := --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links --quiet
 
 clean: ## remove what was made here, except data in .jobhub/
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
+	rm -rf $(VENV) $(NODE_PEERS)/node_modules bench-report.md .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist

@@ -1,109 +1,125 @@
-"""How fast waiting jobs that do nothing are worked off, beside the peers, on one server in one run.
+"""How fast waiting jobs that do nothing are worked off, and what each costs, beside the peers, on one server in one run.
 
-    .venv/bin/python -m bench.drain [--jobs 20000] [--runs 5] [--workers 1]
+    .venv/bin/python -m bench.drain [--jobs 20000] [--workers 1 2] [--runs 5]
 
-The queue is filled, vacuumed and analysed first; then the worker processes start. The clock runs from the first job that is finished to
-the last one, so that nobody's start counts. Runs of all peers are interleaved. The server is the embedded one with its durable settings.
+The queue is filled, vacuumed and analysed first; then the worker processes start. The clock runs from the first handler's start, so that
+nobody's start-up counts, until the database says that no job is left. CPU is read at the same two moments.
 """
 
 import argparse
-import os
-import shutil
-import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import msgspec
 import psycopg
 
-from bench.peers import jobhub_peer, pgqueuer_peer, plain_sql_peer, procrastinate_peer
-from jobhub.postgres.binaries import find_binaries
-from jobhub.postgres.embedded import start_server
+from bench import run, starts
+from bench.goals import at_least
+from bench.peers.everyone import PEERS, missing_note
+from bench.processes import cpu_seconds, running_workers
+from bench.server import Server
+from bench.tables import Table, median, ratio
 
-PEERS: list[ModuleType] = [jobhub_peer, procrastinate_peer, pgqueuer_peer, plain_sql_peer]
-
-
-@contextmanager
-def server() -> Iterator[str]:
-    """The address of a durable server with nothing on it."""
-    directory = Path(tempfile.mkdtemp(prefix="jobhub-bench-"))
-    directory.chmod(0o755)
-    started = start_server(directory, find_binaries(os.environ), environ=os.environ, database="postgres")
-    try:
-        yield started.dsn
-    finally:
-        started.stop()
-        shutil.rmtree(directory, ignore_errors=True)
+TITLE = "Draining jobs that do nothing"
+QUICK = {"jobs": 5_000}
+WANTED = {"procrastinate": 40.0, "pgqueuer": 1.5, "pg-boss": 1.0}  # times their rate
+SECONDS = 180.0  # a peer that is not done by then is not measured
+WATCHED_FROM = 0.9  # of all jobs: before that the database is not asked how many are left, which costs it time
 
 
-@contextmanager
-def database(server_dsn: str) -> Iterator[str]:
-    """The address of an empty database."""
-    with psycopg.connect(server_dsn, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE bench")
-        yield server_dsn.replace("/postgres?", "/bench?")
-        connection.execute("DROP DATABASE bench WITH (FORCE)")
+class Drain(msgspec.Struct, frozen=True):
+    """One drain."""
+
+    jobs_per_second: float
+    worker_us: float
+    server_us: float
+    peak_mib: float
 
 
-def drain(peer: ModuleType, dsn: str, *, jobs: int, workers: int) -> float:
-    """Jobs per second."""
-    peer.prepare(dsn)
-    peer.fill(dsn, jobs)
-    environ = os.environ | {"JOBHUB_DATABASE_URL": dsn} | peer.ENVIRON
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("VACUUM ANALYZE")
-        processes = [
-            subprocess.Popen(peer.command(dsn), env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(workers)
-        ]
-        try:
-            return measure(lambda: connection.execute(peer.LEFT).fetchone()[0], jobs)
-        finally:
-            for process in processes:
-                process.terminate()
-                process.wait(timeout=60)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--jobs", type=int, default=20_000, help="how many; Procrastinate gets a tenth")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="worker processes: one table for each number")
 
 
-def measure(left, jobs: int) -> float:
-    """Watch the number of unfinished jobs go down."""
-    first: tuple[float, int] | None = None
-    while (now := left()) > 0:
-        if first is None and now < jobs:
-            first = (time.perf_counter(), now)
-        time.sleep(0.01)
-    if first is None:
-        raise SystemExit("too few jobs to measure: all were done between two looks")
-    return first[1] / (time.perf_counter() - first[0])
+def tables(server: Server, options: argparse.Namespace) -> Iterator[Table]:
+    figures: dict[tuple[int, str], list[Drain]] = {}
+    failures: list[str] = []
+    for _, peer in run.in_turn(options):
+        for workers in options.workers:
+            with run.noting_failure(peer, f"{workers} workers", failures):
+                figures.setdefault((workers, peer.NAME), []).append(drain(server, peer, options.jobs // peer.SLOW, workers))
+    for workers in options.workers:
+        yield _table(options, workers, {peer.NAME: figures.get((workers, peer.NAME), []) for peer in PEERS}, failures)
+
+
+def drain(server: Server, peer: ModuleType, jobs: int, workers: int) -> Drain:
+    """Work off a queue that was filled before.
+
+    Raises:
+        Unmeasured: it took too long.
+    """
+
+    def build(dsn: str) -> None:
+        peer.prepare(dsn)
+        peer.fill(dsn, jobs)
+
+    template = server.template(f"{peer.NAME}-{jobs}-due", build)
+    with (
+        server.database(template) as dsn,
+        psycopg.connect(dsn, autocommit=True) as watcher,
+        running_workers(peer, dsn, count=workers) as running,
+    ):
+        running.wait_for(running.started, seconds=SECONDS)
+        worker_cpu, server_cpu = running.cpu_seconds(), _server_cpu(server, watcher)
+        running.wait_for(lambda: running.started() > WATCHED_FROM * jobs, seconds=SECONDS)
+        running.wait_for(lambda: watcher.execute(peer.LEFT).fetchone() == (0,), seconds=SECONDS)
+        ended_at = time.time_ns()
+        worker_us = (running.cpu_seconds() - worker_cpu) * 1e6
+        server_us = (_server_cpu(server, watcher) - server_cpu) * 1e6
+        began_at, before = starts.counted(running.directory)[0]
+        done = jobs - before
+        return Drain(done / (ended_at - began_at) * 1e9, worker_us / done, server_us / done, running.peak_mib())
+
+
+def _server_cpu(server: Server, watcher: psycopg.Connection) -> float:
+    """All of the server but the connection that watches."""
+    return cpu_seconds(server.pid, without=watcher.info.backend_pid)
+
+
+def _table(options: argparse.Namespace, workers: int, figures: dict[str, list[Drain]], failures: list[str]) -> Table:
+    ours = _values(figures["jobhub"], "jobs_per_second")
+    return Table(
+        title=f"{TITLE}: {options.jobs:,} jobs, {workers} worker process{'es' if workers > 1 else ''}",
+        command=f"python -m bench.drain --jobs {options.jobs} --workers {workers} --runs {options.runs}",
+        note="CPU is per job, in µs, of all worker processes and of the whole server; memory is the peak of one worker, in MiB. "
+        "Procrastinate gets a tenth of the jobs." + missing_note(options.peers) + run.failure_note(failures),
+        header=["", "keeps of a job", "jobs/s", "jobhub is ×", "worker CPU", "server CPU", "memory"],
+        rows=[_row(peer, figures[peer.NAME], ours) for peer in PEERS if figures[peer.NAME]],
+        goals=[
+            goal
+            for name, factor in WANTED.items()
+            if workers == 1
+            for goal in at_least("drain, one worker process", factor, name, ours, _values(figures[name], "jobs_per_second"))
+        ],
+    )
+
+
+def _row(peer: ModuleType, drains: list[Drain], ours: list[float]) -> list[str]:
+    rates = _values(drains, "jobs_per_second")
+    costs = [median(_values(drains, field)) for field in ("worker_us", "server_us", "peak_mib")]
+    return [peer.NAME, peer.KEEPS, median(rates), ratio(ours, rates), *costs]
+
+
+def _values(drains: list[Drain], field: str) -> list[float]:
+    return [getattr(drained, field) for drained in drains]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, default=20_000)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--workers", type=int, default=1)
-    options = parser.parse_args()
-    figures: dict[str, list[float]] = {}
-    with server() as server_dsn:
-        for _ in range(options.runs):
-            for peer in PEERS:
-                if reason := peer.missing():
-                    print(f"{peer.NAME}: not measured, {reason}", file=sys.stderr)
-                    continue
-                # A slow peer gets fewer jobs, or one run would take minutes.
-                jobs = options.jobs // 10 if peer is procrastinate_peer else options.jobs
-                with database(server_dsn) as dsn:
-                    figures.setdefault(peer.NAME, []).append(drain(peer, dsn, jobs=jobs, workers=options.workers))
-    base = statistics.median(figures[jobhub_peer.NAME])
-    print(f"{options.jobs} jobs, {options.workers} worker process(es), {options.runs} interleaved runs, {os.cpu_count()} cores\n")
-    print("| | jobs/s, median | spread | jobhub is × |\n|---|---|---|---|")
-    for name, rates in figures.items():
-        print(
-            f"| {name} | {statistics.median(rates):,.0f} | {min(rates):,.0f}..{max(rates):,.0f} | {base / statistics.median(rates):.2f} |"
-        )
+    module: Any = sys.modules[__name__]
+    run.alone(module)
 
 
 if __name__ == "__main__":

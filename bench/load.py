@@ -1,0 +1,81 @@
+"""Sends one request again and again over keep-alive connections, for a time: a process of its own, so that it takes a core of its own.
+
+    .venv/bin/python -m bench.load PORT CONNECTIONS SECONDS < REQUEST
+
+REQUEST is the raw HTTP/1.1 request. Prints a JSON object: how many answers by status, how long it took, the latencies' p50 and p99 in
+milliseconds. What is on its way at the end is waited for, so that the counts are exact. Not a general client: an answer must have a
+Content-Length.
+"""
+
+import asyncio
+import json
+import re
+import sys
+import time
+from collections import Counter
+
+from bench.tables import percentile
+
+_LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+_HEAD_END = b"\r\n\r\n"
+
+
+class Connection(asyncio.Protocol):
+    """One connection with one request on its way at a time."""
+
+    def __init__(self, request: bytes, until: float) -> None:
+        self.statuses: Counter[str] = Counter()
+        self.seconds: list[float] = []
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._request = request
+        self._until = until
+        self._received = b""
+        self._sent_at = 0.0
+
+    def connection_made(self, transport: asyncio.WriteTransport) -> None:  # type: ignore[override]  # what TCP has
+        self._transport = transport
+        self._send()
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head_end = self._received.find(_HEAD_END)
+        if head_end < 0:
+            return
+        length = _LENGTH.search(self._received, 0, head_end)
+        assert length is not None
+        if len(self._received) < head_end + len(_HEAD_END) + int(length[1]):
+            return
+        self.seconds.append(time.perf_counter() - self._sent_at)
+        self.statuses[self._received[9:12].decode()] += 1
+        self._received = b""
+        if time.perf_counter() < self._until:
+            self._send()
+        else:
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if time.perf_counter() < self._until:
+            self.statuses["connection lost"] += 1
+        self.closed.set_result(None)
+
+    def _send(self) -> None:
+        self._sent_at = time.perf_counter()
+        self._transport.write(self._request)
+
+
+async def load(port: int, connections: int, seconds: float, request: bytes) -> dict[str, object]:
+    loop = asyncio.get_running_loop()
+    began_at = time.perf_counter()
+    made = [await loop.create_connection(lambda: Connection(request, began_at + seconds), "127.0.0.1", port) for _ in range(connections)]
+    protocols = [protocol for _, protocol in made]
+    await asyncio.gather(*(protocol.closed for protocol in protocols))
+    lasted = time.perf_counter() - began_at
+    latencies = [one * 1e3 for protocol in protocols for one in protocol.seconds]
+    statuses = sum((protocol.statuses for protocol in protocols), Counter())
+    return {"statuses": statuses, "seconds": lasted, "p50": percentile(latencies, 0.50), "p99": percentile(latencies, 0.99)}
+
+
+if __name__ == "__main__":
+    import uvloop
+
+    print(json.dumps(uvloop.run(load(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.stdin.buffer.read()))))

@@ -1,0 +1,177 @@
+"""Submits a second over HTTP, each durable before its 201: `jobhub serve` beside a bare Litestar handler with one hand-written statement.
+
+    .venv/bin/python -m bench.submit [--connections 16 64] [--seconds 4] [--runs 5]
+
+One API process, one load generator (bench/load.py), no worker. Each run begins with an empty database, counts its rows at the end, and
+ends the measurement if one answer was no 201 or the rows are not as many as the answers. The bare handler (bench/bare_api.py) knows no
+accounts, no rules and no idempotency keys.
+"""
+
+import argparse
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import psycopg
+
+from bench import run
+from bench.goals import Goal, at_least
+from bench.peers import jobhub_peer
+from bench.processes import Unmeasured, cpu_seconds
+from bench.server import Server
+from bench.tables import Table, median, ratio
+
+TITLE = "Submits over HTTP"
+QUICK = {"seconds": 2.0}
+START_SECONDS = 60.0
+WARM_UP_SECONDS = 0.5
+EMAIL = "bench@example.org"
+SECRET_KEY = secrets.token_urlsafe(32)
+BODY = json.dumps({"job_type": "bench.nothing", "title": "Measure", "parameters": {"n": 1}}).encode()
+NAMES = {"jobhub": "jobhub serve", "bare": "bare handler"}
+
+
+class Load(msgspec.Struct, frozen=True):
+    """One run of the load generator."""
+
+    requests_per_second: float
+    p50: float
+    p99: float
+    api_us: float
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--connections", type=int, nargs="+", default=[16, 64])
+    parser.add_argument("--seconds", type=float, default=4.0)
+
+
+def tables(server: Server, options: argparse.Namespace) -> Iterator[Table]:
+    loads: dict[tuple[int, str], list[Load]] = {}
+    for _ in range(options.runs):
+        for connections in options.connections:
+            for api in NAMES:
+                loads.setdefault((connections, api), []).append(measure(server, api, connections, options.seconds))
+    yield Table(
+        title=TITLE,
+        command=f"python -m bench.submit --connections {' '.join(map(str, options.connections))} --seconds {options.seconds}"
+        f" --runs {options.runs}",
+        note="Requests a second of one API process, milliseconds until the answer, and µs of CPU of the API process per request. "
+        "The load generator is a Python process on the same cores.",
+        header=["", "connections", "requests/s", "× the bare handler", "p50, ms", "p99, ms", "API CPU"],
+        rows=[_row(connections, api, loads) for connections in options.connections for api in NAMES],
+        goals=[goal for connections in options.connections for goal in _goals(connections, loads)],
+    )
+
+
+def measure(server: Server, api: str, connections: int, seconds: float) -> Load:
+    """One API process on an empty database under load for a time."""
+    template = server.template("jobhub-user", _prepare)
+    with server.database(template) as dsn, _running_api(api, dsn) as (process, port):
+        request = _request(_jobhub(dsn, "token", EMAIL))
+        _send(port, connections, WARM_UP_SECONDS, request)
+        before, cpu = _rows(dsn), cpu_seconds(process.pid)
+        answer = _send(port, connections, seconds, request)
+        cpu = cpu_seconds(process.pid) - cpu
+        accepted = answer["statuses"].get("201", 0)
+        if answer["statuses"] != {"201": accepted} or _rows(dsn) - before != accepted:
+            raise Unmeasured(f"{api}: {answer['statuses']}, {_rows(dsn) - before} rows")
+        return Load(accepted / answer["seconds"], answer["p50"], answer["p99"], cpu / accepted * 1e6)
+
+
+def _prepare(dsn: str) -> None:
+    jobhub_peer.prepare(dsn)
+    _jobhub(dsn, "users", "add", EMAIL, "--password-stdin", given=secrets.token_urlsafe(16))
+
+
+def _environ(dsn: str) -> dict[str, str]:
+    return os.environ | jobhub_peer.environ(dsn) | {"JOBHUB_SECRET_KEY": SECRET_KEY}
+
+
+def _jobhub(dsn: str, *arguments: str, given: str = "") -> str:
+    command = [sys.executable, "-m", "jobhub", *arguments]
+    return subprocess.run(command, env=_environ(dsn), check=True, text=True, stdout=subprocess.PIPE, input=given).stdout.strip()
+
+
+def _request(token: str) -> bytes:
+    head = f"POST /jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY
+
+
+@contextmanager
+def _running_api(api: str, dsn: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    port = _free_port()
+    command = ["-m", "jobhub", "serve", "--port", str(port)] if api == "jobhub" else ["-m", "bench.bare_api", dsn, str(port)]
+    process = subprocess.Popen([sys.executable, *command], env=_environ(dsn), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not _listens(port):
+            if time.monotonic() > deadline or process.poll() is not None:
+                raise Unmeasured(f"{api} did not start")
+            time.sleep(0.05)
+        yield process, port
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _send(port: int, connections: int, seconds: float, request: bytes) -> dict[str, Any]:
+    command = [sys.executable, "-m", "bench.load", str(port), str(connections), str(seconds)]
+    finished = subprocess.run(command, input=request, check=True, stdout=subprocess.PIPE, timeout=seconds + START_SECONDS)
+    return json.loads(finished.stdout)
+
+
+def _rows(dsn: str) -> int:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM jobs INNER JOIN procrastinate_jobs ON procrastinate_jobs.id = jobs.delivery_id"
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def _goals(connections: int, loads: dict[tuple[int, str], list[Load]]) -> list[Goal]:
+    ours, bare = ([load.requests_per_second for load in loads[connections, api]] for api in NAMES)
+    return at_least(f"`POST /jobs`, {connections} connections", 1.5, "the bare handler", ours, bare)
+
+
+def _row(connections: int, api: str, loads: dict[tuple[int, str], list[Load]]) -> list[str]:
+    def values(name: str, field: str) -> list[float]:
+        return [getattr(load, field) for load in loads[connections, name]]
+
+    return [
+        NAMES[api],
+        str(connections),
+        median(values(api, "requests_per_second")),
+        ratio(values(api, "requests_per_second"), values("bare", "requests_per_second")),
+        median(values(api, "p50"), 1),
+        median(values(api, "p99"), 1),
+        median(values(api, "api_us")),
+    ]
+
+
+def main() -> None:
+    module: Any = sys.modules[__name__]
+    run.alone(module)
+
+
+if __name__ == "__main__":
+    main()
