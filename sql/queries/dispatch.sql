@@ -1,7 +1,8 @@
 -- What workers do to jobs: promote, claim and start, report progress, finish, rescue.
 -- Every change is fenced by (job id, attempt): no row back means somebody else owns the job now.
 -- Workers run these with hash and merge joins and sequential scans off (worker.service): what is small here is an array of ids, and
--- each of them is one look-up by primary key, whatever the statistics say.
+-- each of them is one look-up by primary key, whatever the statistics say. They must not say anything of a status either: the few
+-- rows that have it now would look like the better start, a plan that reads all jobs. coalesce() keeps the planner from guessing.
 
 -- name: promote_jobs
 -- Give at most 1,000 jobs whose time has come their delivery. Any number of workers may do it at once.
@@ -20,7 +21,7 @@ delivery AS (
     SELECT delivered.job_id, delivered.delivery_id
     FROM (
         SELECT
-            array_agg(due.id) AS ids, array_agg(due.job_type) AS types, array_agg(due.queue) AS queues,
+            array_agg(due.id) AS ids, array_agg(due.job_type::text) AS types, array_agg(due.queue::text) AS queues,
             array_agg(due.priority::integer) AS priorities
         FROM due
     ) AS given
@@ -75,8 +76,7 @@ started AS (
         version = jobs.version + 1
     FROM due
     WHERE jobs.id = due.job_id
-        AND jobs.delivery_id = due.id
-        AND jobs.status = 'pending'
+        AND coalesce(jobs.delivery_id = due.id AND jobs.status = 'pending', false)
         AND (jobs.job_type = ANY(:known_types::text []) OR jobs.unknown_type_since < now() - interval '1 hour')
     RETURNING
         due.rank, due.id AS delivery_id,
@@ -91,7 +91,7 @@ put_back AS (
     UPDATE jobs
     SET deliver_at = now() + interval '30 s', delivery_id = NULL, unknown_type_since = coalesce(jobs.unknown_type_since, now())
     FROM (SELECT due.id, due.job_id FROM due WHERE due.id NOT IN (SELECT started.delivery_id FROM started)) AS left_over
-    WHERE jobs.id = left_over.job_id AND jobs.delivery_id = left_over.id AND jobs.status = 'pending'
+    WHERE jobs.id = left_over.job_id AND coalesce(jobs.delivery_id = left_over.id AND jobs.status = 'pending', false)
 )
 SELECT
     due_count.taken, started.rank, started.delivery_id,
@@ -145,16 +145,14 @@ back AS (
     FROM outcome
     INNER JOIN jobs ON outcome.job_id = jobs.id
     WHERE outcome.status = 'pending'
-        AND jobs.status = 'running'
-        AND jobs.attempt = outcome.attempt
-        AND jobs.cancel_requested_at IS NULL
+        AND coalesce(jobs.status = 'running' AND jobs.attempt = outcome.attempt AND jobs.cancel_requested_at IS NULL, false)
     FOR UPDATE OF jobs
 ),
 delivery AS (
     SELECT delivered.job_id, delivered.delivery_id
     FROM (
         SELECT
-            array_agg(back.id) AS ids, array_agg(back.job_type) AS types, array_agg(back.queue) AS queues,
+            array_agg(back.id) AS ids, array_agg(back.job_type::text) AS types, array_agg(back.queue::text) AS queues,
             array_agg(back.priority::integer) AS priorities
         FROM back
         WHERE back.delay_seconds <= 0
@@ -185,8 +183,7 @@ finished AS (
     LEFT JOIN back ON outcome.job_id = back.id
     LEFT JOIN delivery ON outcome.job_id = delivery.job_id
     WHERE jobs.id = outcome.job_id
-        AND jobs.status = 'running'
-        AND jobs.attempt = outcome.attempt
+        AND coalesce(jobs.status = 'running' AND jobs.attempt = outcome.attempt, false)
     RETURNING
         jobs.id, jobs.attempt, jobs.status, jobs.worker_id, coalesce(back.due_at, jobs.due_at) AS due_at, jobs.started_at,
         outcome.outcome, outcome.error_code, outcome.error_message, outcome.traceback
@@ -265,7 +262,7 @@ delivery AS (
     SELECT delivered.job_id, delivered.delivery_id
     FROM (
         SELECT
-            array_agg(lost.id) AS ids, array_agg(lost.job_type) AS types, array_agg(lost.queue) AS queues,
+            array_agg(lost.id) AS ids, array_agg(lost.job_type::text) AS types, array_agg(lost.queue::text) AS queues,
             array_agg(lost.priority::integer) AS priorities
         FROM lost
         WHERE lost.status = 'pending'

@@ -42,7 +42,7 @@ delivery AS (
     SELECT delivered.job_id, delivered.delivery_id
     FROM (
         SELECT
-            array_agg(target.id) AS ids, array_agg(target.job_type) AS types, array_agg(target.queue) AS queues,
+            array_agg(target.id) AS ids, array_agg(target.job_type::text) AS types, array_agg(target.queue::text) AS queues,
             array_agg(target.priority::integer) AS priorities
         FROM target
     ) AS given

@@ -23,16 +23,16 @@ REFUSED_JOBS = [
     ("failed", "error_code = NULL", "jobs_error_check"),
     ("failed", "error_message = NULL", "jobs_error_check"),
     ("pending", "cancel_requested_at = now()", "jobs_cancel_check"),
-    ("pending", "parameters = '[]'", "jobs_parameters_check"),
-    ("pending", "priority = 101", "jobs_priority_check"),
-    ("pending", "priority = -101", "jobs_priority_check"),
-    ("pending", "title = ''", "jobs_title_check"),
-    ("pending", "title = ' x'", "jobs_title_check"),
-    ("pending", "title = repeat('x', 201)", "jobs_title_check"),
-    ("pending", "description = repeat('x', 4001)", "jobs_description_check"),
-    ("pending", "tags = array_fill('x'::text, ARRAY[21])", "jobs_tags_check"),
-    ("pending", "queue = 'No Queue'", "jobs_queue_check"),
-    ("pending", "job_type = ''", "jobs_job_type_check"),
+    ("pending", "parameters = '[]'", "job_parameters_check"),
+    ("pending", "priority = 101", "job_priority_check"),
+    ("pending", "priority = -101", "job_priority_check"),
+    ("pending", "title = ''", "job_title_check"),
+    ("pending", "title = ' x'", "job_title_check"),
+    ("pending", "title = repeat('x', 201)", "job_title_check"),
+    ("pending", "description = repeat('x', 4001)", "job_description_check"),
+    ("pending", "tags = array_fill('x'::text, ARRAY[21])", "job_tags_check"),
+    ("pending", "queue = 'No Queue'", "queue_name_check"),
+    ("pending", "job_type = ''", "job_type_name_check"),
     ("pending", "failed_attempts = 1", "jobs_attempts_check"),
     ("pending", "max_attempts = 0", "jobs_attempts_check"),
     ("pending", "version = 0", "jobs_version_check"),
@@ -52,8 +52,11 @@ def test_a_job_that_can_not_be_is_refused(sql, one_of_each):
         assert refused.value.diag.constraint_name == constraint, change
 
 
-def test_every_constraint_of_jobs_has_a_case(sql):
-    found = sql.execute("SELECT conname FROM pg_constraint WHERE conrelid = 'jobs'::regclass AND contype = 'c'").fetchall()
+def test_every_constraint_of_jobs_and_its_types_has_a_case(sql):
+    found = sql.execute(
+        "SELECT conname FROM pg_constraint WHERE contype = 'c' AND (conrelid = 'jobs'::regclass"
+        " OR contypid IN (SELECT atttypid FROM pg_attribute WHERE attrelid = 'jobs'::regclass))"
+    ).fetchall()
 
     assert {row.conname for row in found} == {constraint for _, _, constraint in REFUSED_JOBS}
 

@@ -41,7 +41,7 @@ async def test_a_job_for_later_has_no_delivery_yet(db, sql, alice):
 
 
 async def test_a_failing_submit_leaves_neither_job_nor_delivery(db, sql, alice):
-    with pytest.raises(Exception, match="jobs_title_check"):
+    with pytest.raises(Exception, match="job_title_check"):
         await store.submit_job(db, new_job(alice, title=""), None)
 
     assert sql.execute("SELECT id FROM jobs").fetchall() == sql.execute("SELECT id FROM procrastinate_jobs").fetchall() == []
