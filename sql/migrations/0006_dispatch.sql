@@ -39,21 +39,34 @@ CREATE DOMAIN job_parameters AS jsonb CONSTRAINT job_parameters_check CHECK (jso
 CREATE DOMAIN job_tags AS text [] CONSTRAINT job_tags_check CHECK (cardinality(value) <= 20);
 CREATE DOMAIN job_priority AS smallint CONSTRAINT job_priority_check CHECK (value BETWEEN -100 AND 100);
 
--- squawk-ignore ban-drop-constraint, changing-column-type
 ALTER TABLE jobs
+-- squawk-ignore ban-drop-constraint
 DROP CONSTRAINT jobs_job_type_check,
+-- squawk-ignore ban-drop-constraint
 DROP CONSTRAINT jobs_queue_check,
+-- squawk-ignore ban-drop-constraint
 DROP CONSTRAINT jobs_title_check,
+-- squawk-ignore ban-drop-constraint
 DROP CONSTRAINT jobs_description_check,
+-- squawk-ignore ban-drop-constraint
 DROP CONSTRAINT jobs_parameters_check,
+-- squawk-ignore ban-drop-constraint
 DROP CONSTRAINT jobs_tags_check,
+-- squawk-ignore ban-drop-constraint
 DROP CONSTRAINT jobs_priority_check,
+-- squawk-ignore changing-column-type
 ALTER COLUMN job_type TYPE job_type_name,
+-- squawk-ignore changing-column-type
 ALTER COLUMN queue TYPE queue_name,
+-- squawk-ignore changing-column-type
 ALTER COLUMN title TYPE job_title,
+-- squawk-ignore changing-column-type
 ALTER COLUMN description TYPE job_description,
+-- squawk-ignore changing-column-type
 ALTER COLUMN parameters TYPE job_parameters,
+-- squawk-ignore changing-column-type
 ALTER COLUMN tags TYPE job_tags,
+-- squawk-ignore changing-column-type
 ALTER COLUMN priority TYPE job_priority;
 
 -- An update is heap-only, and writes no index, unless it changes a column some index mentions: none may mention what every job changes.
