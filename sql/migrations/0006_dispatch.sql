@@ -99,9 +99,13 @@ ALTER TABLE procrastinate_jobs SET (
     autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0,
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 5000
 );
--- Best first in one direction, so that a claim can start where the last one ended (claim_jobs).
+-- Best first in one direction, so that a claim can start where the last one ended (claim_jobs). Of Procrastinate's own indexes remain
+-- the primary key and those that hold nothing while nothing is `doing`: the others cost a delivery as much as its row.
 -- squawk-ignore require-concurrent-index-creation
 CREATE INDEX deliveries_best_idx ON procrastinate_jobs ((-priority), id) WHERE status = 'todo';
+-- squawk-ignore require-concurrent-index-deletion
+DROP INDEX procrastinate_jobs_priority_idx_v1, procrastinate_jobs_queue_name_idx_v1, procrastinate_jobs_id_lock_idx_v1,
+procrastinate_jobs_queueing_lock_idx_v1;
 
 -- The only place that makes deliveries. They join the caller's transaction; workers are notified, once per queue, when it commits.
 CREATE FUNCTION deliver_jobs(job_ids uuid [], job_types text [], queues text [], priorities integer [])

@@ -11,7 +11,7 @@
 --          The jobs before one are counted once per queue and priority; those of the call itself come in their order
 -- locks:   the new rows; a second submit with the same key waits here until the first one has committed or failed. Keys are locked in
 --          one order, so that two calls with the same keys can't wait for each other
--- index:   idempotency_keys_pkey, and procrastinate_jobs_priority_idx_v1 in deliveries_before()
+-- index:   idempotency_keys_pkey, and deliveries_best_idx in deliveries_before()
 -- test:    tests/store/test_submissions.py, tests/web/test_idempotency.py, tests/acceptance/test_two_apis.py
 WITH submitted AS (
     SELECT given.*, coalesce(given.scheduled_for, '-infinity') <= now() AS is_due
@@ -68,7 +68,7 @@ stored AS (
     FROM accepted LEFT JOIN delivered ON accepted.id = delivered.job_id
 ),
 counted AS (
-    SELECT lanes.queue, lanes.priority, deliveries_before(lanes.queue, lanes.priority) AS deliveries
+    SELECT lanes.queue, lanes.priority, deliveries_before(lanes.queue, lanes.priority, 9223372036854775807) AS deliveries
     FROM (SELECT DISTINCT accepted.queue, accepted.priority FROM accepted WHERE accepted.is_due) AS lanes
 ),
 served AS (
@@ -149,34 +149,12 @@ LIMIT 10000;
 -- Where pending jobs stand: their place among the due ones of their queue, and why they don't run yet.
 -- params:  job_ids
 -- returns: one row per pending job of those: job_id, position (null unless due; counted up to 1,000), reason
--- index:   jobs_pkey, procrastinate_jobs_priority_idx_v1: two ranges of it, since one condition on (priority, id) with opposite
---          directions would be a filter, and walk the whole queue for a job near its front
--- test:    tests/contract/test_plans.py
+-- index:   jobs_pkey, and deliveries_best_idx in deliveries_before()
+-- test:    tests/store/test_jobs.py, tests/contract/test_plans.py
 SELECT
     jobs.id AS job_id,
     CASE
-        WHEN jobs.delivery_id IS NOT NULL THEN (
-            SELECT count(*) + 1
-            FROM (
-                (
-                    SELECT FROM procrastinate_jobs AS better
-                    WHERE better.status = 'todo' AND better.queue_name = jobs.queue AND better.priority > jobs.priority
-                    ORDER BY better.priority DESC, better.id
-                    LIMIT 999
-                )
-                UNION ALL
-                (
-                    SELECT FROM procrastinate_jobs AS earlier
-                    WHERE earlier.status = 'todo'
-                        AND earlier.queue_name = jobs.queue
-                        AND earlier.priority = jobs.priority
-                        AND earlier.id < jobs.delivery_id
-                    ORDER BY earlier.id
-                    LIMIT 999
-                )
-                LIMIT 999
-            ) AS counted
-        )
+        WHEN jobs.delivery_id IS NOT NULL THEN deliveries_before(jobs.queue, jobs.priority, jobs.delivery_id) + 1
     END AS position,
     CASE
         WHEN jobs.deliver_at > now() AND jobs.failed_attempts > 0 THEN 'retry_backoff'

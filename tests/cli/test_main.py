@@ -115,6 +115,7 @@ def test_doctor_tells_what_is_wrong_and_exits_with_1(dsn):
 
     assert done.returncode == 1
     assert "ok   schema" in done.stdout
+    assert "ok   setup" in done.stdout
     assert "BAD  live_workers" in done.stdout
 
 

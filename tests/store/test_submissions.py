@@ -128,7 +128,7 @@ def test_a_place_is_never_found_by_reading_the_whole_queue(dsn, sql, alice):
         make_job(sql, alice)
     sql.execute("VACUUM ANALYZE procrastinate_jobs")
     with psycopg.connect(dsn) as connection:
-        assert connection.execute("SELECT deliveries_before('default', 0)").fetchone() == (3,)
+        assert connection.execute("SELECT deliveries_before('default', 0, 9223372036854775807)").fetchone() == (3,)
 
         query = "SELECT seq_scan, idx_scan FROM pg_stat_xact_user_tables WHERE relname = 'procrastinate_jobs'"
         assert connection.execute(query).fetchone() == (0, 1)

@@ -32,4 +32,8 @@ async def _examine(db: Database) -> list[Finding]:
     if found != needed:
         return [Finding("database", True, "answers"), schema]
     status = await insight.queue_status(db)
-    return [schema, *(Finding(check.name, check.ok, check.detail) for check in status.checks)]
+    faults = await readiness.setup_faults(db)
+    setup = [Finding("setup", False, fault) for fault in faults] or [
+        Finding("setup", True, "triggers, indexes and autovacuum are as they should be")
+    ]
+    return [schema, *setup, *(Finding(check.name, check.ok, check.detail) for check in status.checks)]

@@ -10,3 +10,8 @@ async def schema_revision(db: Connection) -> str | None:
         return None
     row = await db.fetch_row("schema_revision")
     return row["revision"] if row else None
+
+
+async def list_setup_faults(db: Connection) -> list[str]:
+    """What somebody changed that dispatch counts on, a sentence each."""
+    return [row["fault"] for row in await db.fetch("list_setup_faults")]
