@@ -39,7 +39,7 @@ class Trap:
 
     def __init__(self, statements: set[str], *, at: At, then: Then, count: int) -> None:
         self.caught: list[str] = []
-        self._statements = statements
+        self.statements = statements
         self._left = count
         self.at = at
         self.then = then
@@ -47,7 +47,7 @@ class Trap:
 
     def wants(self, statement: str) -> bool:
         """Whether it catches this one; it has then, and wants one less."""
-        if statement not in self._statements or not self._left:
+        if statement not in self.statements or not self._left:
             return False
         self._left -= 1
         return True

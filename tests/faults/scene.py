@@ -52,6 +52,19 @@ class Scene:
         yield background
         background.join(60)
 
+    @contextmanager
+    def nobody_restarts(self) -> Iterator[None]:
+        """Whatever happens in the block, every process lives through it."""
+        before = [process.process for process in self.house.processes]
+        yield
+        ended = [process.name for process in self.house.processes if not process.is_alive()]
+        assert not ended, f"{ended} ended"
+        assert before == [process.process for process in self.house.processes]
+
+    def work_for(self, seconds: float) -> None:
+        """Let the workload go on; it is the fault that needs the time, nothing is waited for."""
+        time.sleep(seconds)
+
     def close(self) -> None:
         for client in self._clients:
             client.__exit__()
@@ -96,6 +109,10 @@ class Scene:
         """What the ledger says of a job."""
         return [entry for entry in self._entries() if entry.job_id == job_id]
 
+    def overlaps(self, job_ids: list[UUID]) -> list[UUID]:
+        """The jobs of which two attempts were at work at the same time, by the ledger."""
+        return [job_id for job_id in job_ids if _overlap(self.entries(job_id))]
+
     def settle(
         self, fault: str, what: str, *, recovery_seconds: float | None = None, note: str = "", seconds: float = SETTLE_SECONDS
     ) -> Evidence:
@@ -133,6 +150,12 @@ class Background(threading.Thread):
 
     def run(self) -> None:
         self.call = self._act(self._client)
+
+
+def _overlap(entries: list[Any]) -> bool:
+    ends = {entry.attempt: entry.at for entry in entries if entry.phase != "start"}
+    starts = {entry.attempt: entry.at for entry in entries if entry.phase == "start"}
+    return any(attempt + 1 in starts and starts[attempt + 1] < ends.get(attempt, float("inf")) for attempt in starts)
 
 
 def _is_completed(call: Call) -> bool:
