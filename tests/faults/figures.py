@@ -5,7 +5,7 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -39,9 +39,21 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def combine(fault: str, what: str, parts: Sequence[Figures], *, recovery_seconds: float | None, note: str) -> Figures:
+    """The sum of some."""
+    names = ("jobs", "calls", "unknown", "lost", "accepted_twice", "executed_twice", "violations")
+    sums = {name: sum(getattr(part, name) for part in parts) for name in names}
+    return Figures(fault=fault, what=what, recovery_seconds=recovery_seconds, note=note, **sums)
+
+
+def show(figures: Figures) -> None:
+    """Print the line."""
+    print(figures.line())
+
+
 def report(figures: Figures) -> None:
     """Print the line, and keep it for the table if somebody wants one."""
-    print(figures.line())
+    show(figures)
     if path := os.environ.get(VARIABLE):
         with Path(path).open("ab") as file:
             file.write(msgspec.json.encode(figures) + b"\n")

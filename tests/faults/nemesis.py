@@ -5,6 +5,7 @@ Not here: what must hold meanwhile and afterwards (the tests, `checker`).
 
 import random
 import signal
+import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,16 @@ def kill(processes: Iterable[Process]) -> None:
     for process in processes:
         process.kill()
         process.start()
+
+
+def stop(process: Process) -> None:
+    """SIGTERM, and start it again once it is gone, as a deployment does."""
+    process.signal(signal.SIGTERM)
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:  # it stands still
+        process.kill()
+    process.start()
 
 
 @contextmanager

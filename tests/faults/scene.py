@@ -14,7 +14,7 @@ from tests.faults import evidence
 from tests.faults.checker import Violation, check, executed_twice, timeline
 from tests.faults.client import Client
 from tests.faults.evidence import Evidence
-from tests.faults.figures import Figures, report
+from tests.faults.figures import Figures, report, show
 from tests.faults.history import Answer, Call, History
 from tests.faults.residue import find_residue
 from tests.faults.topology import Api, Topology
@@ -120,7 +120,8 @@ class Scene:
         wait_for_quietly(self._is_quiet, seconds=seconds)
         found = self._gather()
         violations = check(found)
-        report(_figures(fault, what, found, violations, recovery_seconds, note))
+        self.figures = _figures(fault, what, found, violations, recovery_seconds, note)
+        (show if "." in fault else report)(self.figures)  # a round of many is summed up by who runs them
         for violation in violations[:20]:
             print(f"{violation.invariant} {violation.job}: {violation.what}")
             if violation.job:

@@ -69,6 +69,7 @@ def _cut_call(scene: Scene, api: object, at: At, statement: str, call: object) -
 
 
 @pytest.mark.faults
+@pytest.mark.xfail(strict=True, reason="a statement on a connection that fell silent is given up after 30 s: no 503 within 3 s")
 def test_f14_a_black_hole_between_everybody_and_the_database(house: Topology, scene: Scene) -> None:
     client = scene.client()
     with scene.nobody_restarts(), scene.workload():

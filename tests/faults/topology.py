@@ -4,6 +4,7 @@ Everything is a real process, reached as users and operators reach it. Not here:
 """
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -63,6 +64,10 @@ class Postgres:
         found = read_postmaster(self.data_directory)
         assert found is not None
         os.kill(found.pid, number)
+
+    def is_alive(self) -> bool:
+        """Whether its process is there, able to serve or not."""
+        return self._server.is_alive()
 
     def stop(self, number: Signals) -> None:
         """Signal it and wait until its process is gone."""
@@ -128,6 +133,10 @@ class Process:
 
     def signal(self, number: Signals) -> None:
         os.kill(self.pid, number)
+
+    def limit_memory(self, size: int) -> None:
+        """It may not have more address space than that, from now on."""
+        resource.prlimit(self.pid, resource.RLIMIT_AS, (size, size))
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""
@@ -258,12 +267,12 @@ def postgres_server(directory: Path) -> Iterator[Postgres]:
 
 
 @contextmanager
-def topology(*, apis: int = 2, workers: int = 3) -> Iterator[Topology]:
-    """The house, ready to be used, for the time of the block."""
+def topology(*, apis: int = 2, workers: int = 3, postgres_directory: Path | None = None) -> Iterator[Topology]:
+    """The house, ready to be used, for the time of the block. Its data may lie on another disk."""
     directory = Path(tempfile.mkdtemp(prefix="jobhub-faults-"))
     directory.chmod(0o755)  # as root the server runs as somebody else, who must be able to come here
     try:
-        with postgres_server(directory / "postgres") as postgres, proxies() as net:
+        with postgres_server(postgres_directory or directory / "postgres") as postgres, proxies() as net:
             house = Topology(directory, postgres, net)
             try:
                 for _ in range(apis):
