@@ -4,11 +4,15 @@
 """
 
 import os
+import platform
 import sys
 from collections.abc import Iterable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
+
+from jobhub.postgres.binaries import find_binaries
 
 VARIABLE = "FAULTS_FIGURES"
 
@@ -78,5 +82,14 @@ def read(path: Path) -> list[Figures]:
     return [msgspec.json.decode(line, type=Figures) for line in path.read_bytes().splitlines()]
 
 
+def surroundings() -> str:
+    """What the figures depend on, in a line."""
+    cpus = os.cpu_count()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**30
+    binaries = find_binaries(os.environ)
+    packages = ", ".join(f"{name} {version(name)}" for name in ("jobhub", "litestar", "uvicorn", "asyncpg", "procrastinate", "psycopg"))
+    return f"{cpus} CPUs, {memory} GB, {platform.system()} {platform.release()}, Python {platform.python_version()}, PostgreSQL {binaries.major}, {packages}"
+
+
 if __name__ == "__main__":
-    print(table(read(Path(sys.argv[1]))))
+    print(f"\n{surroundings()}\n\n{table(read(Path(sys.argv[1])))}")

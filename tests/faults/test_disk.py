@@ -118,7 +118,8 @@ def _submit_until_refused(scene: Scene) -> object:
 def _is_down(scene: Scene) -> bool:
     """Whether the server is gone. Asked for, it first writes a few megabytes of its log and nothing else."""
     try:
-        scene.sql("SELECT pg_logical_emit_message(true, 'filling', repeat('x', 4000000))")
+        with scene.house.postgres.connect() as connection:
+            connection.execute("SELECT pg_logical_emit_message(true, 'filling', repeat('x', 4000000))")
     except psycopg.Error:  # no room, or no server: the next look says which
         return not scene.house.postgres.is_alive()
     return False

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,6 +33,7 @@ DATABASE = "jobhub"
 # An ordinary role: limits on connections and the like mean nothing to a superuser.
 ROLE = "jobhub_app"
 GRACE_SECONDS = 2
+RECOVERY_SECONDS = 30.0
 
 
 class Postgres:
@@ -84,10 +86,22 @@ class Postgres:
         self._server.ensure_running()
 
     def connect(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(self.dsn, autocommit=True, row_factory=psycopg.rows.namedtuple_row)
+        """As the superuser, who may write even where a test has made the database read-only."""
+        writes = "-c default_transaction_read_only=off"
+        return psycopg.connect(self.dsn, autocommit=True, row_factory=psycopg.rows.namedtuple_row, options=writes)
 
-    def execute(self, statement: str, values: list[object] | None = None) -> list[tuple[object, ...]]:
-        """One statement on a connection of its own."""
+    def execute(self, statement: str, values: list[object] | None = None) -> list[tuple[Any, ...]]:
+        """One statement on a connection of its own; again, if the server is just recovering from what was done to it."""
+        deadline = time.monotonic() + RECOVERY_SECONDS
+        while True:
+            try:
+                return self._execute(statement, values)
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+    def _execute(self, statement: str, values: list[object] | None) -> list[tuple[Any, ...]]:
         with self.connect() as connection:
             cursor = connection.execute(statement, values)
             return cursor.fetchall() if cursor.description else []
@@ -223,6 +237,8 @@ class Topology:
     def heal(self) -> None:
         """Undo everything: the server runs, the network passes, every process lives and is ready."""
         self.postgres.start()
+        self.postgres.execute(f"ALTER ROLE {ROLE} CONNECTION LIMIT -1")
+        self.postgres.execute(f"ALTER DATABASE {DATABASE} RESET default_transaction_read_only")
         for process in self.processes:
             process.proxy.repoint(self.postgres.socket_path)
             process.proxy.pass_on()
