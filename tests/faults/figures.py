@@ -15,6 +15,7 @@ import msgspec
 from jobhub.postgres.binaries import find_binaries
 
 VARIABLE = "FAULTS_FIGURES"
+PACKAGES = ("jobhub", "litestar", "uvicorn", "asyncpg", "procrastinate", "psycopg")
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,11 +85,10 @@ def read(path: Path) -> list[Figures]:
 
 def surroundings() -> str:
     """What the figures depend on, in a line."""
-    cpus = os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**30
-    binaries = find_binaries(os.environ)
-    packages = ", ".join(f"{name} {version(name)}" for name in ("jobhub", "litestar", "uvicorn", "asyncpg", "procrastinate", "psycopg"))
-    return f"{cpus} CPUs, {memory} GB, {platform.system()} {platform.release()}, Python {platform.python_version()}, PostgreSQL {binaries.major}, {packages}"
+    machine = f"{os.cpu_count()} CPUs, {memory} GB, {platform.system()} {platform.release()}"
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    return f"{machine}, Python {platform.python_version()}, PostgreSQL {find_binaries(os.environ).major}, {packages}"
 
 
 if __name__ == "__main__":
