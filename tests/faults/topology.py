@@ -23,6 +23,7 @@ from jobhub.postgres.binaries import find_binaries
 from jobhub.postgres.embedded import EmbeddedServer, start_server
 from jobhub.postgres.migrations import migrate
 from jobhub.postgres.postmaster import read_postmaster
+from jobhub.postgres.process import die_with_parent
 from tests import factories
 from tests.acceptance.service import clean_environ, free_port, wait_for
 from tests.faults.ledger import VARIABLE
@@ -140,6 +141,7 @@ class Process:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                preexec_fn=die_with_parent(os.getpid(), SIGKILL),  # a test run that is killed leaves nothing behind
             )
 
     def is_alive(self) -> bool:
