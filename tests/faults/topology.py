@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from signal import SIGCONT, SIGKILL, Signals
+from signal import SIGCONT, SIGKILL, SIGTERM, Signals
 from typing import Any
 
 import httpx
@@ -141,7 +141,7 @@ class Process:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                preexec_fn=die_with_parent(os.getpid(), SIGKILL),  # a test run that is killed leaves nothing behind
+                preexec_fn=die_with_parent(os.getpid(), SIGTERM),  # a test run that is killed leaves nothing behind
             )
 
     def is_alive(self) -> bool:
