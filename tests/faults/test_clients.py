@@ -1,10 +1,12 @@
 """Clients that repeat themselves, come all at once, race with each other, or never finish a sentence."""
 
+import resource
 import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from uuid import UUID
 
 import httpx
@@ -121,3 +123,31 @@ def test_f30_clients_that_never_finish_their_request(house: Topology, scene: Sce
     assert ready == 200
     slowest = max(call.seconds for call in calls)
     scene.settle("F-30", "400 requests that never end", note=f"slowest answer beside them {slowest:.2f} s")
+
+
+@pytest.mark.faults_long
+def test_f28_an_api_without_file_descriptors(house: Topology, scene: Scene) -> None:
+    """It may have to refuse connections; it serves again once there are descriptors, and its neighbour never stops."""
+    api = house.apis[0]
+    with scene.nobody_restarts():
+        with few_descriptors(api.pid, spare=4), ExitStack() as sockets:
+            for _ in range(40):
+                sockets.enter_context(socket.create_connection(("127.0.0.1", api.port)))
+            calls = [scene.client(f"client{number}", api=house.apis[1]).submit("faults.quick", f"beside-{number}") for number in range(10)]
+            scene.work_for(2)
+        recovery = scene.recovery_seconds(since=time.monotonic())
+
+    assert {call.status for call in calls} == {201}
+    scene.settle("F-28", "an API without file descriptors", recovery_seconds=recovery)
+
+
+@contextmanager
+def few_descriptors(pid: int, *, spare: int) -> Iterator[None]:
+    """A process that may open only a few files more than it has."""
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    highest = max(int(path.name) for path in Path(f"/proc/{pid}/fd").iterdir())
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (highest + 1 + spare, limits[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)

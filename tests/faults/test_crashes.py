@@ -95,9 +95,6 @@ def test_f17_an_api_killed_in_the_middle_of_a_submit(house: Topology, scene: Sce
         with scene.in_background(lambda client, title=title: client.submit("faults.quick", title), api=api) as answer:
             wait_for(lambda trap=trap: trap.caught, seconds=20)
             api.kill()
-        house.postgres.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'jobhub api' AND state = 'active'"
-        )
         api.proxy.reset()
 
         assert answer.call.answer is Answer.UNKNOWN
