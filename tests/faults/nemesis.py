@@ -15,7 +15,7 @@ from tests.faults.topology import DATABASE, ROLE, Process, Topology
 
 # What a client or a worker changes: each is one statement, and commits with it.
 WRITES = (
-    "submit_job",
+    "submit_jobs",
     "cancel_job",
     "retry_job",
     "force_complete_job",
@@ -23,6 +23,7 @@ WRITES = (
     "finish_jobs",
     "promote_jobs",
     "report_progress",
+    "rescue_jobs",
     "renew_lease",
 )
 

@@ -90,7 +90,7 @@ def test_f05_what_a_stopping_worker_can_t_finish_starts_elsewhere(house: Topolog
 def test_f17_an_api_killed_in_the_middle_of_a_submit(house: Topology, scene: Scene, at: At, jobs_made: int) -> None:
     api = house.apis[0]
     for number in range(2):
-        trap = api.proxy.trap("submit_job", "submit_jobs", at=at, then=Then.HOLD)
+        trap = api.proxy.trap("submit_jobs", at=at, then=Then.HOLD)
         title = f"interrupted-{number}"
         with scene.in_background(lambda client, title=title: client.submit("faults.quick", title), api=api) as answer:
             wait_for(lambda trap=trap: trap.caught, seconds=20)

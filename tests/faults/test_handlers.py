@@ -105,7 +105,6 @@ def _restart_until_finished(workers: list[Process], scene: Scene, job_id: UUID, 
 
 
 @pytest.mark.faults_long
-@pytest.mark.xfail(strict=True, reason="a poison job is started again beside the same neighbours, which are lost three times with it")
 def test_f27_poison_among_good_jobs(house: Topology, scene: Scene) -> None:
     """One worker has them all, and is started again whenever the poison has killed it."""
     client = scene.client()

@@ -14,7 +14,7 @@ from tests.faults.scene import Scene
 from tests.faults.topology import Topology
 
 ALL_CUTS = (At.ANSWERED, At.SENT)
-API_WRITES = ("submit_job", "submit_jobs", "cancel_job", "retry_job", "force_complete_job")
+API_WRITES = ("submit_jobs", "cancel_job", "retry_job", "force_complete_job")
 WORKER_WRITES = ("claim_jobs", "finish_jobs", "promote_jobs", "report_progress", "renew_lease")
 
 
@@ -25,7 +25,7 @@ def test_f13_whether_a_commit_took_place_is_unknown(house: Topology, scene: Scen
     steady = [client.submit_surely("faults.steady", f"steady-{number}", seconds=3) for number in range(6)]
     worker_cuts = nemesis.cut_commits(house.workers, at=at, count=2, statements=WORKER_WRITES)
     with scene.nobody_restarts(), scene.workload(seed=at.value):
-        submitted = [_cut(scene, client, api, at, ("submit_job", "submit_jobs"), number) for number in range(3)]
+        submitted = [_cut(scene, client, api, at, ("submit_jobs",), number) for number in range(3)]
         later = client.submit_surely("faults.flaky", "later")  # its second attempt has to be promoted
         held = [client.submit_surely("faults.quick", f"held-{number}", seconds=60) for number in range(3)]
         _cut_call(scene, api, at, "cancel_job", lambda: client.cancel(held[0]))
@@ -46,7 +46,7 @@ def test_f13_whether_a_commit_took_place_is_unknown(house: Topology, scene: Scen
         "F-13",
         "connection cut after the COMMIT" if at is At.ANSWERED else "connection cut while the COMMIT was under way",
         recovery_seconds=recovery,
-        note=f"{cuts} cuts at {len(API_WRITES) - 1 + len(WORKER_WRITES)} statements",
+        note=f"{cuts} cuts at {len(API_WRITES) + len(WORKER_WRITES)} statements",
     )
 
 
@@ -69,7 +69,6 @@ def _cut_call(scene: Scene, api: object, at: At, statement: str, call: object) -
 
 
 @pytest.mark.faults
-@pytest.mark.xfail(strict=True, reason="a statement on a connection that fell silent is given up after 30 s: no 503 within 3 s")
 def test_f14_a_black_hole_between_everybody_and_the_database(house: Topology, scene: Scene) -> None:
     client = scene.client()
     with scene.nobody_restarts(), scene.workload():
