@@ -93,6 +93,7 @@ def test_f21_no_room_for_tables(scene: Scene, disk: Disk) -> None:
 
 
 def test_f22_no_room_for_the_log(scene: Scene, disk: Disk) -> None:
+    """The server ends itself over that, and can't even write why: its messages go to the same disk."""
     postgres = scene.house.postgres
     with scene.nobody_restarts():
         disk.fill()
@@ -102,7 +103,6 @@ def test_f22_no_room_for_the_log(scene: Scene, disk: Disk) -> None:
         postgres.start()
         recovery = scene.recovery_seconds(since=time.monotonic())
 
-    assert "PANIC" in postgres.log
     scene.settle("F-22", "no room for the write-ahead log", recovery_seconds=recovery)
 
 
