@@ -14,6 +14,7 @@ from tests.faults.topology import Topology, topology
 MARKS = {"faults", "faults_long"}
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are looked for
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents and MARKS & {mark.name for mark in item.iter_markers()}:

@@ -85,7 +85,7 @@ def _verb(act: Callable[[UUID], Call], job_id: UUID) -> Callable[[], Call]:
 @pytest.mark.faults
 def test_f31_connections_that_run_out(house: Topology, scene: Scene) -> None:
     clients = [scene.client(f"client{number}", api=house.apis[number % 2]) for number in range(40)]
-    refused = 0
+    refused, log_start = 0, len(house.postgres.log)
     with scene.nobody_restarts():
         with nemesis.few_connections(house, 6):
             for number in range(3):
@@ -94,7 +94,7 @@ def test_f31_connections_that_run_out(house: Topology, scene: Scene) -> None:
                 refused += sum(call.status == 503 for call in calls)
         recovery = scene.recovery_seconds(since=time.monotonic())
 
-    assert refused
+    assert "too many connections" in house.postgres.log[log_start:]
     scene.settle("F-31", "6 connections for the whole house", recovery_seconds=recovery, note=f"{refused} of 120 submits got 503")
 
 

@@ -83,7 +83,11 @@ def test_f26_handlers_that_eat_all_memory(house: Topology, scene: Scene) -> None
     assert scene.status(greedy) == "failed"
     assert 1 <= deaths <= 3
     assert scene.sql("SELECT error_code FROM jobs WHERE id = %s", [process]) == [("memory_limit_exceeded",)]
-    scene.settle("F-26", "a handler without end of memory, in the worker and in a process", note=f"{deaths} workers died, 0 of the process")
+    scene.settle(
+        "F-26",
+        "a handler without end of memory, in the worker and in a process",
+        note=f"workers that died: {deaths}, none of them of the process",
+    )
     for worker in house.workers:
         worker.kill()  # the limit goes with the process
 
@@ -124,7 +128,7 @@ def test_f27_poison_among_good_jobs(house: Topology, scene: Scene) -> None:
     assert scene.status(poison) == "failed"
     assert {tuple(scene.outcomes(job_id)) for job_id in harmless} == {("failed",)}
     assert {scene.status(job_id) for job_id in good} == {"completed"}
-    scene.settle("F-27", "a job that kills its worker among 10 good ones, 5 that kill their process", note=f"{deaths} workers died")
+    scene.settle("F-27", "a job that kills its worker among 10 good ones, 5 that kill their process", note=f"workers that died: {deaths}")
 
 
 @pytest.mark.faults_long
