@@ -8,7 +8,11 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export PYTHONDONTWRITEBYTECODE ?=
 
-.PHONY: help install install-dev run test model bench check fmt lock clean
+SECONDS ?= 60
+SEED ?= 1
+FAULTS := .faults
+
+.PHONY: help install install-dev run test model faults bench check fmt lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +41,12 @@ test: install-dev ## run every test on servers of their own; ARGS="-k cancel" ch
 
 model: install-dev ## compare the statements with the model in EXAMPLES random programs (1000), and find every mutant
 	JOBHUB_MODEL_EXAMPLES=$${EXAMPLES:-1000} $(BIN)/python -m pytest -n 2 tests/model $(ARGS)
+
+faults: install-dev ## kill, cut, starve and restart everything; then a random mix: SECONDS=600 SEED=7; its table is for docs/reliability.md
+	@rm -f $(FAULTS)
+	FAULTS_FIGURES=$(FAULTS) FAULTS_SECONDS=$(SECONDS) FAULTS_SEED=$(SEED) \
+		$(BIN)/python -m pytest tests/faults -m "faults or faults_long" -s $(ARGS); \
+		status=$$?; $(BIN)/python -m tests.faults.figures $(FAULTS) || exit 1; exit $$status
 
 $(VENV)/.bench: requirements/bench.txt $(VENV)/.runtime
 	$(INSTALL) --require-hashes -r requirements/bench.txt
@@ -70,4 +80,4 @@ lock: install-dev ## resolve the requirements anew (needs uv)
 LOCK := --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links --quiet
 
 clean: ## remove what was made here, except data in .jobhub/
-	rm -rf $(VENV) $(NODE_PEERS)/node_modules bench-report.md .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
+	rm -rf $(VENV) $(NODE_PEERS)/node_modules bench-report.md $(FAULTS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist

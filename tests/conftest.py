@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
+from _pytest.nodes import coerce_node_id
 
 from jobhub.app import create_litestar
 from jobhub.domain.job_types import Registry
@@ -25,6 +26,15 @@ from jobhub.store.database import Database
 from jobhub.web.edge import Edge
 from tests import factories
 from tests.databases import Databases
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Make the mark `xdist_group` count: pytest-xdist 3.8 writes the group into `_nodeid`, which pytest 9.2 doesn't read any more."""
+    if getattr(config.option, "loadgroup", False):  # xdist sets it in the processes that run tests
+        for item in items:
+            if mark := item.get_closest_marker("xdist_group"):
+                item._id = coerce_node_id(f"{item.nodeid}@{mark.args[0]}")
 
 
 @pytest.fixture(scope="session")
