@@ -24,7 +24,7 @@ from jobhub.server import serve
 OWNER = "00000000-0000-7000-8000-000000000001"
 INSERT = """
 INSERT INTO jobs (id, owner_id, job_type, queue, title, parameters, due_at, delivery_id)
-VALUES ($1, $2, $3, 'default', $4, $5, now(), deliver_job($1, $3, 'default', 0))
+VALUES ($1, $2, $3::text, 'default', $4, $5, now(), deliver_job($1, $3::text, 'default', 0))
 RETURNING id, status::text, created_at
 """
 

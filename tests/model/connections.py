@@ -16,9 +16,10 @@ from uuid import UUID
 
 import asyncpg
 
-from jobhub.store.database import Session, prepare_connection, server_settings
+from jobhub.store.connections import connect
 from jobhub.store.dispatch import PLANNER_SETTINGS
 from tests.model.operations import Operation
+from tests.model.session import Session
 from tests.model.snapshot import Snapshot, read_snapshot
 
 DEADLINE_SECONDS = 20
@@ -140,7 +141,4 @@ class Connections:
 
 
 async def _connect(dsn: str) -> asyncpg.Connection:
-    settings = server_settings("tests.model") | PLANNER_SETTINGS
-    connection = await asyncpg.connect(dsn, server_settings=settings, command_timeout=DEADLINE_SECONDS)
-    await prepare_connection(connection)
-    return connection
+    return await connect(dsn, application_name="tests.model", settings=PLANNER_SETTINGS, command_timeout=DEADLINE_SECONDS)

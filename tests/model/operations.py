@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from jobhub.domain.jobs import Verb
-from jobhub.store.database import Session
+from tests.model.session import Session
 from tests.model.state import Job, Model, Seen, held_by_change
 
 

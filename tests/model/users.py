@@ -8,8 +8,8 @@ from uuid import UUID
 
 from jobhub.domain.jobs import AttemptOutcome, JobStatus, Verb
 from jobhub.store import jobs as store
-from jobhub.store.database import Session
 from tests.model.operations import Operation, qualifies, withdraw
+from tests.model.session import Session
 from tests.model.state import KEY_SECONDS, Attempt, Job, Key, Model, Seen
 
 PENDING, RUNNING, COMPLETED, FAILED, CANCELLED = JobStatus

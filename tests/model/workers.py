@@ -6,8 +6,8 @@ from uuid import UUID
 
 from jobhub.domain.jobs import AttemptOutcome, JobStatus, Outcome, Verb
 from jobhub.store import dispatch
-from jobhub.store.database import Session
 from tests.model.operations import Operation, qualifies
+from tests.model.session import Session
 from tests.model.state import PUT_BACK_SECONDS, UNKNOWN_TYPE_SECONDS, Attempt, Job, Model, Seen
 
 PENDING, RUNNING, COMPLETED, FAILED, CANCELLED = JobStatus
