@@ -42,5 +42,5 @@ def test_every_overridden_method_of_the_manager_takes_what_it_took(name):
 def test_the_overridden_methods_are_those_we_know_of():
     ours = {name for name in vars(DispatchWorker) if name in vars(Worker) and name not in ("__init__", "__doc__", "__module__")}
 
-    assert ours == {"_fetch_and_process_jobs", "_shutdown"}
+    assert ours == {"_fetch_and_process_jobs", "_shutdown", "stop"}
     assert {"register_worker", "update_heartbeat"} <= {name for name in vars(DispatchManager) if name in vars(JobManager)}

@@ -77,7 +77,7 @@ async def test_a_slot_is_free_again_when_the_handler_has_ended(sql: psycopg.Conn
 
     running_job(manager, ids[1]).end(completed(ids[1]))
 
-    await asyncio.wait_for(manager.free_slot(), 5)
+    await attempts.until(lambda: manager.has_free_slot)
     assert await claim(manager) == ids[3:4]
     await attempts.until(lambda: len(manager.running) == 3)
     assert [factories.job_row(sql, job_id).status for job_id in ids] == ["running", "completed", "running", "running", "pending"]
@@ -102,7 +102,7 @@ async def test_no_more_outcomes_wait_to_be_recorded_than_there_are_slots(
     assert not manager.has_free_slot
 
     may_record.set()
-    await asyncio.wait_for(manager.free_slot(), 5)
+    await attempts.until(lambda: manager.has_free_slot)
     await attempts.until(lambda: len(manager.running) == 0)
     assert await claim(manager) == ids[6:]
 

@@ -15,8 +15,16 @@ from jobhub.store.database import Connection
 BATCH = 1000  # what promote_jobs, rescue_jobs and forget_claims take at most
 
 # Settings of the connections these statements run on. What is small here is an array of ids, and each of them one look-up by primary
-# key; a plan made while the tables were empty, and kept, must not become a scan of millions (tests/contract/test_plans.py).
-PLANNER_SETTINGS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+# key. Planning anew costs a lone claim more than running it, so a plan is made once and kept; one made while the tables were empty
+# must not become a scan of millions (tests/contract/test_plans.py).
+PLANNER_SETTINGS = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_sort": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
 
 
 class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -55,7 +55,8 @@ class DispatchManager(JobManager):
         self._free_slots = concurrency
         # As many outcomes may wait to be recorded as there are slots: what ran and isn't recorded runs again if we are killed now.
         self._most = 2 * concurrency
-        self._slot_freed = asyncio.Event()
+        # Called when a slot may have become free after there was none.
+        self.on_free_slot: Callable[[], None] = lambda: None
         self._lease_is_held = lease_is_held
         self._recorder = Recorder(db, lease_is_held=lease_is_held)
         self._after = FRONT
@@ -65,12 +66,6 @@ class DispatchManager(JobManager):
     def has_free_slot(self) -> bool:
         """Whether a job may be claimed."""
         return self._slots() > 0
-
-    async def free_slot(self) -> None:
-        """Return when a job may be claimed."""
-        while not self.has_free_slot:
-            self._slot_freed.clear()
-            await self._slot_freed.wait()
 
     def _slots(self) -> int:
         return min(self._free_slots, self._most - len(self.running))
@@ -120,16 +115,20 @@ class DispatchManager(JobManager):
 
     def _on_end(self, running: RunningJob) -> None:
         """Free the slot and record the outcome; a fenced attempt has none."""
+        was_full = not self.has_free_slot
         self._free_slots += 1
         if running.outcome is None:
             self._forget(running)
         else:
             self._recorder.put(running.outcome, lambda: self._forget(running))
-        self._slot_freed.set()
+        if was_full:
+            self.on_free_slot()
 
     def _forget(self, running: RunningJob) -> None:
+        was_full = not self.has_free_slot
         self.running.remove(running)
-        self._slot_freed.set()
+        if was_full:
+            self.on_free_slot()
 
     def release(self, unstarted: Iterable[RunningJob]) -> None:
         """Give back what was claimed while the worker was told to stop."""

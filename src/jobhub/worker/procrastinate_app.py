@@ -1,10 +1,10 @@
 """Procrastinate put together for our purpose. The one place that lists what of it is private and overridden:
 
 - `Worker._fetch_and_process_jobs`: one claim for all free slots, one task per job, and none of the log records, semaphore and tasks
-  around each job that cost five times as much as all else (docs/decisions/0010).
+  around each job that cost five times as much as all else (docs/decisions/0010). It goes on until the end, waiting included.
 - `Worker._shutdown`: ours waits for outcomes to be recorded, and on time-out tells jobs to stop and releases them; Procrastinate's
-  would end them as aborted.
-- `Worker._new_job_event`, `Worker._stop_event`: the first is set from outside, because our listener heals by itself.
+  would end them as aborted. `Worker.stop` wakes the loop besides.
+- `Worker._new_job_event`, `Worker._stop_event`: the first is set from outside, because our listener heals by itself, and by `end`.
 
 tests/contract/test_procrastinate_private.py fails when these, or the methods of the manager, change upstream.
 """
@@ -66,6 +66,8 @@ class DispatchWorker(Worker):
         self._manager = manager
         self._run = run
         self._grace_seconds = grace_seconds
+        self._poll_seconds = POLL_SECONDS
+        manager.on_free_slot = self.wake
         # Whoever drops a running task's last reference may lose it, and a handler that was given up still runs.
         self._attempts: set[asyncio.Task[None]] = set()
 
@@ -75,30 +77,43 @@ class DispatchWorker(Worker):
 
     def end(self) -> None:
         """Claim nothing more."""
+        self.stop()
+
+    def stop(self) -> None:
         super().stop()  # type: ignore[no-untyped-call]
+        self.wake()
 
     def wake(self) -> None:
         """Look for jobs now."""
         self._new_job_event.set()
 
     async def _fetch_and_process_jobs(self) -> None:
-        loop = asyncio.get_running_loop()
         while not self._stop_event.is_set():
-            if not self._manager.has_free_slot:
-                await procrastinate_utils.wait_any(self._manager.free_slot(), self._stop_event.wait())
-                continue
             # Cleared before the look: what is announced during it makes another one.
             self._new_job_event.clear()
+            if not self._manager.has_free_slot:
+                await self._look_again()
+                continue
             claimed = await self._manager.claim()
             if self._stop_event.is_set():
                 self._manager.release(claimed)
-            elif not claimed:
-                return
+            elif claimed:
+                self._start(claimed)
             else:
-                for running in claimed:
-                    attempt = loop.create_task(self._run(running))
-                    self._attempts.add(attempt)
-                    attempt.add_done_callback(self._attempts.discard)
+                await self._look_again()
+
+    async def _look_again(self) -> None:
+        """Return when something may have changed, or after a while. A timer and no task: a lone job waits for this."""
+        poll = asyncio.get_running_loop().call_later(self._poll_seconds, self._new_job_event.set)
+        await self._new_job_event.wait()
+        poll.cancel()
+
+    def _start(self, claimed: list[RunningJob]) -> None:
+        loop = asyncio.get_running_loop()
+        for running in claimed:
+            attempt = loop.create_task(self._run(running))
+            self._attempts.add(attempt)
+            attempt.add_done_callback(self._attempts.discard)
 
     async def _shutdown(self, side_tasks: list[asyncio.Task[Any]]) -> None:
         await procrastinate_utils.cancel_and_capture_errors(side_tasks)
