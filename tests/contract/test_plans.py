@@ -41,6 +41,8 @@ SUBMITS = {
     "scheduled_for": [None],
     "keys": ["k"],
     "bodies_sha256": [b"1" * 32],
+    "max_per_minute": 600,
+    "max_pending": 10_000,
 }
 OF_WORKERS = {"promote_jobs", "claim_jobs", "finish_jobs", "rescue_jobs", "forget_claims", "list_running_jobs", "repair_deliveries"}
 HOT = {
@@ -62,6 +64,7 @@ HOT = {
     "list_running_jobs": {"worker_id": ONE},
     "get_job": {"job_id": ONE, "owner_id": ONE},
     "list_attempts": {"job_id": ONE},
+    "get_usage": {"owner_id": ONE},
     "queue_places": {"job_ids": [ONE]},
     "cancel_job": {"job_id": ONE, "owner_id": ONE, **BY},
     "retry_job": {"job_id": ONE, "owner_id": ONE, **BY},

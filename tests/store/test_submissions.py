@@ -256,6 +256,8 @@ def columns(new_jobs, keys):
         "tags": ["[]"] * len(new_jobs),
         "keys": [key.key for key in keys],
         "bodies_sha256": [key.body_sha256 for key in keys],
+        "max_per_minute": 0,
+        "max_pending": 0,
     }
 
 
