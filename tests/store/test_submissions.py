@@ -33,9 +33,9 @@ def carried(monkeypatch):
     calls = []
     real = jobs.submit_jobs
 
-    async def submit_jobs(db, submits):
+    async def submit_jobs(db, submits, limits):
         calls.append([submit.job.id for submit in submits])
-        return await real(db, submits)
+        return await real(db, submits, limits)
 
     monkeypatch.setattr(jobs, "submit_jobs", submit_jobs)
     return calls

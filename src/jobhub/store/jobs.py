@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
-from jobhub.domain.jobs import Attempt, Job, JobStatus
+from jobhub.domain.jobs import Attempt, Intervener, Job, JobStatus
 from jobhub.domain.limits import NO_LIMITS, Limits, Usage
 from jobhub.store.database import Connection
 
@@ -75,7 +75,9 @@ SubmitAnswer = tuple[Job, QueuePlace] | Refused | None
 
 def job_from(row: Record) -> Job:
     """One row of `jobs` as a Job; columns that are not the API's business are left out."""
-    return Job(**{name: row[name] for name in _JOB_FIELDS} | {"status": JobStatus(row["status"])})
+    by = row["intervened_by"]
+    labels = {"status": JobStatus(row["status"]), "intervened_by": Intervener(by) if by else None}
+    return Job(**{name: row[name] for name in _JOB_FIELDS} | labels)
 
 
 _JOB_FIELDS = tuple(field.name for field in msgspec.structs.fields(Job))
@@ -159,6 +161,8 @@ def _stored(job: NewJob, row: Record) -> tuple[Job, QueuePlace]:
         started_at=None,
         completed_at=None,
         cancel_requested_at=None,
+        intervened_by=None,
+        intervention_reason=None,
         worker_id=None,
         version=1,
     )

@@ -93,7 +93,10 @@ class JobController(Controller):
         resources: NamedDependency[Resources],
         data: JSONBody[CancelRequest | None] = None,
     ) -> JobView:
-        """A pending job is cancelled at once; a running one is asked to stop and may still be `running` in the answer."""
+        """A pending job is cancelled at once; a running one is asked to stop and may still be `running` in the answer.
+
+        The job shows the reason, and whether its owner or an administrator gave it.
+        """
         act = act_of(request, data.reason if data else None)
         return job_view(await jobs.cancel(resources.db, job_id, by=request.user, act=act))
 

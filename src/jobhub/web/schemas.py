@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from jobhub.domain.jobs import Attempt, AttemptOutcome, JobStatus
+from jobhub.domain.jobs import Attempt, AttemptOutcome, Intervener, JobStatus
 from jobhub.domain.limits import Limits, Usage
 from jobhub.domain.users import Role, User
 from jobhub.services.jobs import PlacedJob
@@ -64,7 +64,10 @@ class QueueView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as its owner sees it. `queue` is there while it is pending."""
+    """A job as its owner sees it. `queue` is there while it is pending.
+
+    `intervened_by` cancelled it, asked it to stop, or completed it by hand; `intervention_reason` is in their words.
+    """
 
     id: UUID
     job_type: str
@@ -87,6 +90,8 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime | None
     completed_at: datetime | None
     cancel_requested_at: datetime | None
+    intervened_by: Intervener | None
+    intervention_reason: str | None
     version: int
     queue: QueueView | msgspec.UnsetType = msgspec.UNSET
 
