@@ -11,7 +11,7 @@ UPDATE procrastinate_jobs SET owner_id = jobs.owner_id FROM jobs WHERE jobs.id =
 -- squawk-ignore require-concurrent-index-deletion
 DROP INDEX procrastinate_jobs_id_lock_idx_v1;
 -- squawk-ignore require-concurrent-index-creation
-CREATE INDEX deliveries_of_owner_idx ON procrastinate_jobs (owner_id) WHERE status = 'todo';
+CREATE INDEX deliveries_of_owner_idx ON procrastinate_jobs (owner_id);
 -- Jobs that wait for their time have no delivery. A job that is due at once never enters this index.
 -- squawk-ignore require-concurrent-index-creation
 CREATE INDEX jobs_scheduled_of_owner_idx ON jobs (owner_id) WHERE deliver_at IS NOT NULL;
@@ -44,7 +44,7 @@ COMMENT ON FUNCTION deliver_job IS 'Queue one delivery of a job and return its i
 CREATE FUNCTION pending_jobs_of(user_id uuid, at_most integer) RETURNS TABLE (jobs_pending bigint) LANGUAGE sql STABLE AS $$
     SELECT count(*)
     FROM (
-        SELECT FROM procrastinate_jobs AS delivery WHERE delivery.owner_id = user_id AND delivery.status = 'todo'
+        SELECT FROM procrastinate_jobs AS delivery WHERE delivery.owner_id = user_id
         UNION ALL
         SELECT FROM jobs AS scheduled WHERE scheduled.owner_id = user_id AND scheduled.deliver_at IS NOT NULL
         LIMIT at_most

@@ -26,7 +26,8 @@ gone AS (
         -- A sequence that was reset gives the numbers of lost deliveries to others.
         AND page.id::text IS DISTINCT FROM (
             SELECT delivery.args ->> 'job_id' FROM procrastinate_jobs AS delivery
-            WHERE delivery.id = page.delivery_id AND delivery.status = 'todo'
+            -- Not an index of those that are 'todo', read as a whole: see the head of dispatch.sql.
+            WHERE delivery.id = page.delivery_id AND coalesce(delivery.status = 'todo', false)
         )
 ),
 target AS (

@@ -146,6 +146,19 @@ def test_workers_look_up_each_job_by_its_key_even_with_a_plan_made_when_there_wa
     assert scans == {}, "\n".join(scans.values())
 
 
+@pytest.mark.parametrize("are_there_jobs", [True, False], ids=["many jobs", "empty tables"])
+def test_what_limits_count_is_found_by_index_even_with_a_plan_made_when_there_was_nothing(sql, request, are_there_jobs):
+    """The functions of get_usage are those of refused_submits(), whose own plans EXPLAIN doesn't show."""
+    if are_there_jobs:
+        request.getfixturevalue("many_jobs")
+    sql.execute("SET enable_seqscan = off")
+
+    text = plan(sql, statements()["get_usage"].sql, [ONE])
+
+    assert _WHOLE_SCAN.findall(text) == []
+    assert all(name in text for name in ("jobs_newest_of_owner_idx", "jobs_scheduled_of_owner_idx", "deliveries_of_owner_idx"))
+
+
 class Composed:
     """Takes down what `store.listing` would run."""
 
