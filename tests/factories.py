@@ -83,7 +83,8 @@ def make_job(
     with sql.transaction():
         if status is JobStatus.PENDING and not scheduled_for and "delivery_id" not in columns:
             delivery = sql.execute(
-                "SELECT deliver_job(%s, %s, %s, %s) AS id", [job_id, values["job_type"], values["queue"], values.get("priority", 0)]
+                "SELECT deliver_job(%s, %s, %s, %s, %s) AS id",
+                [job_id, values["job_type"], values["queue"], values.get("priority", 0), owner.id],
             ).fetchone()
             values["delivery_id"] = delivery.id
         names = ", ".join(values)

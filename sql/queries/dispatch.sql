@@ -10,7 +10,7 @@
 -- locks:   those job rows, SKIP LOCKED
 -- index:   jobs_promote_idx
 WITH due AS (
-    SELECT jobs.id, jobs.job_type, jobs.queue, jobs.priority
+    SELECT jobs.id, jobs.job_type, jobs.queue, jobs.priority, jobs.owner_id
     FROM jobs
     WHERE jobs.deliver_at <= now()
     ORDER BY jobs.deliver_at
@@ -22,10 +22,10 @@ delivery AS (
     FROM (
         SELECT
             array_agg(due.id) AS ids, array_agg(due.job_type::text) AS types, array_agg(due.queue::text) AS queues,
-            array_agg(due.priority::integer) AS priorities
+            array_agg(due.priority::integer) AS priorities, array_agg(due.owner_id) AS owners
         FROM due
     ) AS given
-    CROSS JOIN LATERAL deliver_jobs(given.ids, given.types, given.queues, given.priorities) AS delivered
+    CROSS JOIN LATERAL deliver_jobs(given.ids, given.types, given.queues, given.priorities, given.owners) AS delivered
 ),
 promoted AS (
     UPDATE jobs
@@ -141,7 +141,7 @@ WITH outcome AS MATERIALIZED (
 ),
 -- Locked before the deliveries are made: nobody may ask it to stop in between.
 back AS (
-    SELECT jobs.id, jobs.job_type, jobs.queue, jobs.priority, jobs.due_at, outcome.delay_seconds
+    SELECT jobs.id, jobs.job_type, jobs.queue, jobs.priority, jobs.owner_id, jobs.due_at, outcome.delay_seconds
     FROM outcome
     INNER JOIN jobs ON outcome.job_id = jobs.id
     WHERE outcome.status = 'pending'
@@ -153,11 +153,11 @@ delivery AS (
     FROM (
         SELECT
             array_agg(back.id) AS ids, array_agg(back.job_type::text) AS types, array_agg(back.queue::text) AS queues,
-            array_agg(back.priority::integer) AS priorities
+            array_agg(back.priority::integer) AS priorities, array_agg(back.owner_id) AS owners
         FROM back
         WHERE back.delay_seconds <= 0
     ) AS given
-    CROSS JOIN LATERAL deliver_jobs(given.ids, given.types, given.queues, given.priorities) AS delivered
+    CROSS JOIN LATERAL deliver_jobs(given.ids, given.types, given.queues, given.priorities, given.owners) AS delivered
 ),
 finished AS (
     UPDATE jobs
@@ -241,7 +241,7 @@ SELECT count(*) AS forgotten FROM forgotten;
 -- index:   jobs_pkey; claims is small
 WITH lost AS (
     SELECT
-        jobs.id, jobs.attempt, jobs.job_type, jobs.queue, jobs.priority, jobs.worker_id, jobs.due_at, jobs.started_at,
+        jobs.id, jobs.attempt, jobs.job_type, jobs.queue, jobs.priority, jobs.owner_id, jobs.worker_id, jobs.due_at, jobs.started_at,
         CASE
             WHEN jobs.cancel_requested_at IS NOT NULL THEN 'cancelled'::job_status
             WHEN jobs.lost_attempts + 1 >= 3 THEN 'failed'
@@ -263,11 +263,11 @@ delivery AS (
     FROM (
         SELECT
             array_agg(lost.id) AS ids, array_agg(lost.job_type::text) AS types, array_agg(lost.queue::text) AS queues,
-            array_agg(lost.priority::integer) AS priorities
+            array_agg(lost.priority::integer) AS priorities, array_agg(lost.owner_id) AS owners
         FROM lost
         WHERE lost.status = 'pending'
     ) AS given
-    CROSS JOIN LATERAL deliver_jobs(given.ids, given.types, given.queues, given.priorities) AS delivered
+    CROSS JOIN LATERAL deliver_jobs(given.ids, given.types, given.queues, given.priorities, given.owners) AS delivered
 ),
 recorded AS (
     INSERT INTO job_attempts (job_id, number, worker_id, due_at, started_at, outcome, error_code, error_message)

@@ -5,16 +5,23 @@
 -- Record new jobs, each together with its delivery and its idempotency key, if it has one; a job for later gets its delivery when its
 -- time comes (promote_jobs).
 -- params:  all of the new rows, one array per column; tags as jsonb, since an array of arrays would have to be rectangular; scheduled_for
---          null or in the past means now; key and body_sha256, both null without a key
--- returns: one row per accepted job: job_id, created_at, and its place as in queue_places (position, reason). No row: the key was used
---          within the last 24 h (find_idempotency_key), or stands for an earlier job of the same call.
---          The jobs before one are counted once per queue and priority; those of the call itself come in their order
--- locks:   the new rows; a second submit with the same key waits here until the first one has committed or failed. Keys are locked in
---          one order, so that two calls with the same keys can't wait for each other
--- index:   idempotency_keys_pkey, and deliveries_best_idx in deliveries_before()
--- test:    tests/store/test_submissions.py, tests/web/test_idempotency.py, tests/acceptance/test_two_apis.py
-WITH submitted AS (
-    SELECT given.*, coalesce(given.scheduled_for, '-infinity') <= now() AS is_due
+--          null or in the past means now; key and body_sha256, both null without a key.
+--          max_per_minute, max_pending: what each owner may submit within 60 s, and have pending; 0 is no limit
+-- returns: one row per accepted job: job_id, created_at, and its place as in queue_places (position, reason); one per job a limit refuses:
+--          job_id, code, retry_after_seconds. No row: the key was used within the last 24 h (find_idempotency_key), or stands for an
+--          earlier job of the same call. The jobs before one are counted once per queue and priority; those of the call come in their order
+-- locks:   an advisory one for each owner who has a limit, in refused_submits(), before all others; the new rows; a second submit with the
+--          same key waits here until the first one has committed or failed. Owners and keys are locked in one order each, so that two
+--          calls with the same ones can't wait for each other
+-- index:   idempotency_keys_pkey, deliveries_best_idx in deliveries_before(); jobs_newest_of_owner_idx,
+--          jobs_scheduled_of_owner_idx and deliveries_of_owner_idx in refused_submits()
+-- test:    tests/store/test_submissions.py, tests/store/test_limits.py, tests/web/test_idempotency.py, tests/acceptance/test_two_apis.py
+WITH refused AS MATERIALIZED (
+    SELECT refused_submits.place, refused_submits.code, refused_submits.retry_after_seconds
+    FROM refused_submits(:owner_ids::uuid [], :keys::text [], :max_per_minute::integer, :max_pending::integer)
+),
+submitted AS (
+    SELECT given.*, coalesce(given.scheduled_for, '-infinity') <= now() AS is_due, refused.code, refused.retry_after_seconds
     FROM unnest(
         :ids::uuid [], :owner_ids::uuid [], :job_types::text [], :queues::text [], :titles::text [], :descriptions::text [],
         :parameters::jsonb [], :tags::jsonb [], :priorities::integer [], :max_attempts::integer [], :scheduled_for::timestamptz [],
@@ -23,13 +30,14 @@ WITH submitted AS (
         id, owner_id, job_type, queue, title, description, parameters, tags, priority, max_attempts, scheduled_for,
         key, body_sha256, ordinal
     )
+    LEFT JOIN refused ON given.ordinal = refused.place
 ),
 remembered AS (
     INSERT INTO idempotency_keys (owner_id, key, body_sha256, job_id, expires_at)
     SELECT DISTINCT ON (submitted.owner_id, submitted.key)
         submitted.owner_id, submitted.key, submitted.body_sha256, submitted.id, now() + interval '24 h'
     FROM submitted
-    WHERE submitted.key IS NOT NULL
+    WHERE submitted.key IS NOT NULL AND submitted.code IS NULL
     ORDER BY submitted.owner_id, submitted.key, submitted.ordinal
     ON CONFLICT (owner_id, key) DO UPDATE
     SET body_sha256 = excluded.body_sha256, job_id = excluded.job_id, created_at = now(), expires_at = excluded.expires_at
@@ -38,7 +46,8 @@ remembered AS (
 ),
 accepted AS (
     SELECT submitted.* FROM submitted
-    WHERE submitted.key IS NULL OR submitted.id IN (SELECT remembered.job_id FROM remembered)
+    WHERE submitted.code IS NULL
+        AND (submitted.key IS NULL OR submitted.id IN (SELECT remembered.job_id FROM remembered))
 ),
 delivered AS (
     SELECT delivery.job_id, delivery.delivery_id
@@ -47,11 +56,12 @@ delivered AS (
             array_agg(accepted.id ORDER BY accepted.ordinal) AS ids,
             array_agg(accepted.job_type ORDER BY accepted.ordinal) AS job_types,
             array_agg(accepted.queue ORDER BY accepted.ordinal) AS queues,
-            array_agg(accepted.priority ORDER BY accepted.ordinal) AS priorities
+            array_agg(accepted.priority ORDER BY accepted.ordinal) AS priorities,
+            array_agg(accepted.owner_id ORDER BY accepted.ordinal) AS owners
         FROM accepted
         WHERE accepted.is_due
     ) AS due
-    CROSS JOIN LATERAL deliver_jobs(due.ids, due.job_types, due.queues, due.priorities) AS delivery
+    CROSS JOIN LATERAL deliver_jobs(due.ids, due.job_types, due.queues, due.priorities, due.owners) AS delivery
 ),
 stored AS (
     INSERT INTO jobs (
@@ -88,10 +98,25 @@ SELECT
         WHEN NOT accepted.is_due THEN 'scheduled'
         WHEN served.queue IS NULL THEN 'no_worker'
         ELSE 'queued'
-    END AS reason
+    END AS reason,
+    NULL AS code,
+    NULL AS retry_after_seconds
 FROM accepted
 LEFT JOIN counted ON accepted.is_due AND accepted.queue = counted.queue AND accepted.priority = counted.priority
-LEFT JOIN served ON accepted.queue = served.queue;
+LEFT JOIN served ON accepted.queue = served.queue
+UNION ALL
+SELECT submitted.id, NULL, NULL, NULL, submitted.code, submitted.retry_after_seconds
+FROM submitted
+WHERE submitted.code IS NOT NULL;
+
+-- name: get_usage
+-- What a user has used of their limits, each counted up to 100,000.
+-- params:  owner_id
+-- returns: one row: submits_per_minute (within the last 60 s), pending_jobs
+-- index:   jobs_newest_of_owner_idx, jobs_scheduled_of_owner_idx, deliveries_of_owner_idx
+SELECT recent.submits AS submits_per_minute, waiting.jobs_pending AS pending_jobs
+FROM submits_of_last_minute(:owner_id::uuid, 100000) AS recent
+CROSS JOIN pending_jobs_of(:owner_id::uuid, 100000) AS waiting;
 
 -- name: find_idempotency_key
 -- What a key stands for.
@@ -199,6 +224,8 @@ changed AS (
         status = CASE jobs.status WHEN 'pending' THEN 'cancelled' ELSE jobs.status END,
         completed_at = CASE jobs.status WHEN 'pending' THEN now() END,
         cancel_requested_at = now(),
+        intervened_by = CASE WHEN jobs.owner_id = :actor_id::uuid THEN 'owner'::intervener ELSE 'administrator' END,
+        intervention_reason = :reason::text,
         deliver_at = NULL,
         delivery_id = NULL,
         updated_at = now(),
@@ -224,7 +251,7 @@ FROM changed;
 -- locks:   the job row
 -- index:   jobs_pkey
 WITH target AS (
-    SELECT jobs.id, jobs.status, jobs.job_type, jobs.queue, jobs.priority
+    SELECT jobs.id, jobs.status, jobs.job_type, jobs.queue, jobs.priority, jobs.owner_id
     FROM jobs
     WHERE jobs.id = :job_id::uuid
         AND (:owner_id::uuid IS NULL OR jobs.owner_id = :owner_id::uuid)
@@ -232,7 +259,8 @@ WITH target AS (
     FOR UPDATE
 ),
 delivery AS (
-    SELECT target.id AS job_id, deliver_job(target.id, target.job_type, target.queue, target.priority) AS id FROM target
+    SELECT target.id AS job_id, deliver_job(target.id, target.job_type, target.queue, target.priority, target.owner_id) AS id
+    FROM target
 ),
 audited AS (
     INSERT INTO audit_log (actor_id, verb, job_id, reason, request_id, details)
@@ -255,6 +283,8 @@ SET
     started_at = NULL,
     completed_at = NULL,
     cancel_requested_at = NULL,
+    intervened_by = NULL,
+    intervention_reason = NULL,
     updated_at = now(),
     version = jobs.version + 1
 FROM delivery
@@ -300,6 +330,8 @@ changed AS (
         result = :result::jsonb,
         error_message = NULL,
         error_code = NULL,
+        intervened_by = CASE WHEN jobs.owner_id = :actor_id::uuid THEN 'owner'::intervener ELSE 'administrator' END,
+        intervention_reason = :reason::text,
         deliver_at = NULL,
         delivery_id = NULL,
         completed_at = now(),
@@ -342,6 +374,8 @@ changed AS (
         status = 'cancelled',
         completed_at = now(),
         cancel_requested_at = now(),
+        intervened_by = CASE WHEN jobs.owner_id = :actor_id::uuid THEN 'owner'::intervener ELSE 'administrator' END,
+        intervention_reason = :reason::text,
         deliver_at = NULL,
         delivery_id = NULL,
         updated_at = now(),

@@ -26,11 +26,12 @@ gone AS (
         -- A sequence that was reset gives the numbers of lost deliveries to others.
         AND page.id::text IS DISTINCT FROM (
             SELECT delivery.args ->> 'job_id' FROM procrastinate_jobs AS delivery
-            WHERE delivery.id = page.delivery_id AND delivery.status = 'todo'
+            -- Not an index of those that are 'todo', read as a whole: see the head of dispatch.sql.
+            WHERE delivery.id = page.delivery_id AND coalesce(delivery.status = 'todo', false)
         )
 ),
 target AS (
-    SELECT jobs.id, jobs.job_type, jobs.queue, jobs.priority
+    SELECT jobs.id, jobs.job_type, jobs.queue, jobs.priority, jobs.owner_id
     FROM jobs
     WHERE jobs.id = ANY(ARRAY(SELECT gone.id FROM gone))
         AND jobs.status = 'pending'
@@ -43,10 +44,10 @@ delivery AS (
     FROM (
         SELECT
             array_agg(target.id) AS ids, array_agg(target.job_type::text) AS types, array_agg(target.queue::text) AS queues,
-            array_agg(target.priority::integer) AS priorities
+            array_agg(target.priority::integer) AS priorities, array_agg(target.owner_id) AS owners
         FROM target
     ) AS given
-    CROSS JOIN LATERAL deliver_jobs(given.ids, given.types, given.queues, given.priorities) AS delivered
+    CROSS JOIN LATERAL deliver_jobs(given.ids, given.types, given.queues, given.priorities, given.owners) AS delivered
 ),
 repaired AS (
     UPDATE jobs

@@ -7,6 +7,7 @@ from litestar import Litestar
 from litestar.di import Provide
 
 from jobhub.domain.job_types import Registry
+from jobhub.domain.limits import NO_LIMITS, Limits
 from jobhub.domain.submission import MAX_BODY_BYTES
 from jobhub.services.passwords import Passwords
 from jobhub.store.database import Database
@@ -26,7 +27,7 @@ from jobhub.web.resources import Resources, provide_resources
 POOL_SIZE = 10  # more connections than this make a two-core server slower, not faster
 
 
-def create_litestar(*, dsn: str, key: bytes, registry: Registry) -> Litestar:
+def create_litestar(*, dsn: str, key: bytes, registry: Registry, limits: Limits = NO_LIMITS) -> Litestar:
     """The application without its edge."""
 
     @asynccontextmanager
@@ -35,7 +36,7 @@ def create_litestar(*, dsn: str, key: bytes, registry: Registry) -> Litestar:
         try:
             async with Database.open(dsn, max_size=POOL_SIZE, application_name="jobhub api") as db:
                 app.state.resources = Resources(
-                    db=db, submissions=Submissions(db), accounts=Accounts(db), registry=registry, passwords=passwords, key=key
+                    db=db, submissions=Submissions(db, limits), accounts=Accounts(db), registry=registry, passwords=passwords, key=key
                 )
                 yield
         finally:
@@ -64,6 +65,6 @@ def create_litestar(*, dsn: str, key: bytes, registry: Registry) -> Litestar:
     )
 
 
-def create_app(*, dsn: str, key: bytes, registry: Registry) -> Edge:
+def create_app(*, dsn: str, key: bytes, registry: Registry, limits: Limits = NO_LIMITS) -> Edge:
     """The whole ASGI application."""
-    return Edge(create_litestar(dsn=dsn, key=key, registry=registry))
+    return Edge(create_litestar(dsn=dsn, key=key, registry=registry, limits=limits))

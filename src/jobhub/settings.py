@@ -18,6 +18,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     secret_key: str | None = None
     host: str = "127.0.0.1"
     port: int = 8000
+    max_submits_per_minute: int = 600
+    max_pending_jobs: int = 10_000
     data_dir: Path = Path(".jobhub")
     handlers: tuple[str, ...] = ()
     demo: bool = False
@@ -27,7 +29,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "INFO"
 
 
-_RANGES = {"port": (0, 65535), "concurrency": (1, 10_000), "shutdown_grace_seconds": (0, 86_400)}
+_RANGES = {
+    "port": (0, 65535),
+    "max_submits_per_minute": (0, 1_000_000),  # as many are counted at each submit
+    "max_pending_jobs": (0, 1_000_000),
+    "concurrency": (1, 10_000),
+    "shutdown_grace_seconds": (0, 86_400),
+}
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 

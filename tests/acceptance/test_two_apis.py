@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
+import pytest
 
 from tests.acceptance.service import clean_environ, free_port, wait_for
 from tests.factories import KEY, token
@@ -19,7 +20,7 @@ BODY = {"job_type": "demo.sleep", "title": "pay the bill", "parameters": {"secon
 
 
 @contextmanager
-def api_process(dsn: str) -> Iterator[str]:
+def api_process(dsn: str, **settings: str) -> Iterator[str]:
     """A `jobhub serve`, and its address."""
     port = free_port()
     environ = clean_environ() | {
@@ -27,6 +28,7 @@ def api_process(dsn: str) -> Iterator[str]:
         "JOBHUB_SECRET_KEY": KEY.decode(),
         "JOBHUB_PORT": str(port),
         "JOBHUB_DEMO": "1",
+        **settings,
     }
     process = subprocess.Popen([sys.executable, "-m", "jobhub", "serve"], env=environ, stdout=subprocess.DEVNULL)
     try:
@@ -46,17 +48,33 @@ def answers(port: int) -> bool:
         return False
 
 
-async def submit_fifty_times(urls: list[str], headers: dict[str, str]) -> list[httpx.Response]:
+async def submit_often(urls: list[str], headers: dict[str, str], *, times: int) -> list[httpx.Response]:
     async with httpx.AsyncClient(timeout=60, trust_env=False, headers=headers) as client:
-        return await asyncio.gather(*(client.post(f"{urls[n % len(urls)]}/jobs", json=BODY) for n in range(50)))
+        return await asyncio.gather(*(client.post(f"{urls[n % len(urls)]}/jobs", json=BODY) for n in range(times)))
 
 
 async def test_fifty_requests_with_one_key_over_two_api_processes_make_one_job(dsn, alice, sql):
     headers = {"Authorization": f"Bearer {token(alice)}", "Idempotency-Key": f"bill-{time.time_ns()}"}
     with api_process(dsn) as first, api_process(dsn) as second:
-        responses = await submit_fifty_times([first, second], headers)
+        responses = await submit_often([first, second], headers, times=50)
 
     assert sorted(response.status_code for response in responses) == [200] * 49 + [201]
     assert len({response.json()["id"] for response in responses}) == 1
     assert [str(row.id) for row in sql.execute("SELECT id FROM jobs").fetchall()] == [responses[0].json()["id"]]
     assert sql.execute("SELECT count(*) FROM procrastinate_jobs").fetchone() == (1,)
+
+
+@pytest.mark.parametrize(
+    ("setting", "code"),
+    [("JOBHUB_MAX_SUBMITS_PER_MINUTE", "submit_rate_exceeded"), ("JOBHUB_MAX_PENDING_JOBS", "too_many_pending_jobs")],
+)
+async def test_a_hundred_requests_at_once_over_two_api_processes_never_exceed_a_limit(dsn, alice, sql, setting, code):
+    headers = {"Authorization": f"Bearer {token(alice)}"}
+    limit = {setting: "37"}
+    with api_process(dsn, **limit) as first, api_process(dsn, **limit) as second:
+        responses = await submit_often([first, second], headers, times=100)
+
+    refused = [response for response in responses if response.status_code != 201]
+    assert len(refused) == 63
+    assert {(response.status_code, response.json()["code"]) for response in refused} == {(429, code)}
+    assert sql.execute("SELECT count(*) FROM jobs").fetchone() == (37,)

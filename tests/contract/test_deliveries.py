@@ -6,11 +6,11 @@ from jobhub.store import dispatch
 from tests import factories
 
 
-async def test_a_delivery_says_which_job_and_nothing_else(api, sql, alice):
+async def test_a_delivery_says_which_job_and_whose_and_nothing_else(api, sql, alice):
     job = await api.submit(alice, parameters={"value": "secret"})
 
     [row] = sql.execute("SELECT * FROM procrastinate_jobs").fetchall()
-    assert row.args == {"job_id": job["id"]}
+    assert (row.args, row.owner_id) == ({"job_id": job["id"]}, alice.id)
     assert (row.lock, row.queueing_lock, row.scheduled_at, row.worker_id) == (None, None, None, None)
     assert (row.status, row.attempts, row.abort_requested) == ("todo", 0, False)
 

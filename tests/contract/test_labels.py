@@ -2,11 +2,14 @@
 
 import pytest
 
-from jobhub.domain.jobs import AttemptOutcome, JobStatus
+from jobhub.domain.jobs import AttemptOutcome, Intervener, JobStatus
 from jobhub.domain.users import Role
 
 
-@pytest.mark.parametrize(("kind", "type_name"), [(JobStatus, "job_status"), (AttemptOutcome, "attempt_outcome"), (Role, "user_role")])
+@pytest.mark.parametrize(
+    ("kind", "type_name"),
+    [(JobStatus, "job_status"), (AttemptOutcome, "attempt_outcome"), (Intervener, "intervener"), (Role, "user_role")],
+)
 def test_the_enum_has_the_labels_of_the_database_type(sql, kind, type_name):
     labels = sql.execute(
         "SELECT enumlabel FROM pg_enum JOIN pg_type ON pg_type.oid = enumtypid WHERE typname = %s ORDER BY enumsortorder", [type_name]

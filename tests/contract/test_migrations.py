@@ -98,3 +98,20 @@ def test_every_table_and_column_of_ours_is_commented(sql):
     ).fetchall()
 
     assert missing == []
+
+
+def test_deliveries_from_before_the_limits_are_counted_for_their_owners(empty_dsn):
+    migrate(empty_dsn, target="0007")
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        connection.execute(
+            """
+            INSERT INTO jobs (id, owner_id, job_type, queue, title, parameters, due_at, delivery_id)
+            SELECT given.id, given.owner_id, 'test.echo', 'default', 'x', '{}', now(), deliver_job(given.id, 'test.echo', 'default', 0)
+            FROM (SELECT gen_random_uuid() AS id, gen_random_uuid() AS owner_id FROM generate_series(1, 3)) AS given
+            """
+        )
+
+        migrate(empty_dsn)
+
+        counts = connection.execute("SELECT jobs_pending FROM jobs, pending_jobs_of(jobs.owner_id, 10)").fetchall()
+    assert counts == [(1,)] * 3

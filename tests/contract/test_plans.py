@@ -41,6 +41,8 @@ SUBMITS = {
     "scheduled_for": [None],
     "keys": ["k"],
     "bodies_sha256": [b"1" * 32],
+    "max_per_minute": 600,
+    "max_pending": 10_000,
 }
 OF_WORKERS = {"promote_jobs", "claim_jobs", "finish_jobs", "rescue_jobs", "forget_claims", "list_running_jobs", "repair_deliveries"}
 HOT = {
@@ -62,6 +64,7 @@ HOT = {
     "list_running_jobs": {"worker_id": ONE},
     "get_job": {"job_id": ONE, "owner_id": ONE},
     "list_attempts": {"job_id": ONE},
+    "get_usage": {"owner_id": ONE},
     "queue_places": {"job_ids": [ONE]},
     "cancel_job": {"job_id": ONE, "owner_id": ONE, **BY},
     "retry_job": {"job_id": ONE, "owner_id": ONE, **BY},
@@ -143,6 +146,19 @@ def test_workers_look_up_each_job_by_its_key_even_with_a_plan_made_when_there_wa
         scans |= {f"{name}: {found}": text for text in texts for found in _WHOLE_SCAN.findall(text)}
 
     assert scans == {}, "\n".join(scans.values())
+
+
+@pytest.mark.parametrize("are_there_jobs", [True, False], ids=["many jobs", "empty tables"])
+def test_what_limits_count_is_found_by_index_even_with_a_plan_made_when_there_was_nothing(sql, request, are_there_jobs):
+    """The functions of get_usage are those of refused_submits(), whose own plans EXPLAIN doesn't show."""
+    if are_there_jobs:
+        request.getfixturevalue("many_jobs")
+    sql.execute("SET enable_seqscan = off")
+
+    text = plan(sql, statements()["get_usage"].sql, [ONE])
+
+    assert _WHOLE_SCAN.findall(text) == []
+    assert all(name in text for name in ("jobs_newest_of_owner_idx", "jobs_scheduled_of_owner_idx", "deliveries_of_owner_idx"))
 
 
 class Composed:

@@ -33,9 +33,9 @@ def carried(monkeypatch):
     calls = []
     real = jobs.submit_jobs
 
-    async def submit_jobs(db, submits):
+    async def submit_jobs(db, submits, limits):
         calls.append([submit.job.id for submit in submits])
-        return await real(db, submits)
+        return await real(db, submits, limits)
 
     monkeypatch.setattr(jobs, "submit_jobs", submit_jobs)
     return calls
@@ -256,6 +256,8 @@ def columns(new_jobs, keys):
         "tags": ["[]"] * len(new_jobs),
         "keys": [key.key for key in keys],
         "bodies_sha256": [key.body_sha256 for key in keys],
+        "max_per_minute": 0,
+        "max_pending": 0,
     }
 
 

@@ -11,7 +11,7 @@ from tests import factories
 
 SOME_ID = "01890a5d-0000-7000-8000-0000deadbeef"
 # Roots nobody raises, and what ends a process or an attempt and never reaches a response.
-NOT_FOR_HTTP = {errors.JobhubError, errors.OperatorError, errors.JobFailed, errors.Refusal, errors.Conflict}
+NOT_FOR_HTTP = {errors.JobhubError, errors.OperatorError, errors.JobFailed, errors.Refusal, errors.Conflict, errors.Throttled}
 
 
 def test_every_error_has_a_status():

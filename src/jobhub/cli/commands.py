@@ -20,12 +20,14 @@ T = TypeVar("T")
 def run_serve(settings: Settings) -> int:
     """The API process."""
     from jobhub.app import create_app
+    from jobhub.domain.limits import Limits
     from jobhub.handlers.registry import load_registry
     from jobhub.server import serve
 
     configure_logging(settings.log_level)
     registry = load_registry(settings.handlers, demo=settings.demo)
-    app = create_app(dsn=database_url(settings), key=secret_key(settings), registry=registry)
+    limits = Limits(submits_per_minute=settings.max_submits_per_minute, pending_jobs=settings.max_pending_jobs)
+    app = create_app(dsn=database_url(settings), key=secret_key(settings), registry=registry, limits=limits)
     return serve(app, host=settings.host, port=settings.port)
 
 

@@ -10,7 +10,10 @@
         ├── UnsupportedMediaType
         ├── KeyReused                    one Idempotency-Key, two different requests
         ├── Unauthenticated
-        ├── TooManyAttempts          come back after `retry_after_seconds`
+        ├── Throttled                come back after `retry_after_seconds`
+        │   ├── TooManyAttempts
+        │   ├── SubmitRateExceeded
+        │   └── TooManyPendingJobs
         ├── NotPermitted             the role does not allow it
         │   └── AdminOnlyJobType
         ├── NotFound                 unknown, or somebody else's: the two must look the same
@@ -138,12 +141,37 @@ class Unauthenticated(Refusal):
         super().__init__(reason)
 
 
-class TooManyAttempts(Refusal):
+class Throttled(Refusal):
+    """Too much or too often; the same request may be accepted after `retry_after_seconds`."""
+
+    code = "throttled"
+
+    def __init__(self, message: str, retry_after_seconds: int) -> None:
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(message)
+
+
+class TooManyAttempts(Throttled):
     code = "too_many_attempts"
 
     def __init__(self, retry_after_seconds: int) -> None:
-        self.retry_after_seconds = retry_after_seconds
-        super().__init__(f"Too many failed attempts for this account: try again in {retry_after_seconds} s.")
+        super().__init__(f"Too many failed attempts for this account: try again in {retry_after_seconds} s.", retry_after_seconds)
+
+
+class SubmitRateExceeded(Throttled):
+    code = "submit_rate_exceeded"
+
+    def __init__(self, limit: int, retry_after_seconds: int) -> None:
+        self.limit = limit
+        super().__init__(f"You may submit {limit} jobs a minute: try again in {retry_after_seconds} s.", retry_after_seconds)
+
+
+class TooManyPendingJobs(Throttled):
+    code = "too_many_pending_jobs"
+
+    def __init__(self, limit: int, retry_after_seconds: int) -> None:
+        self.limit = limit
+        super().__init__(f"You may have {limit} jobs pending: wait until some have started, or cancel some.", retry_after_seconds)
 
 
 class NotPermitted(Refusal):

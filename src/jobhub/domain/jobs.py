@@ -55,11 +55,19 @@ class AttemptOutcome(StrEnum):
     SUPERSEDED = "superseded"
 
 
+class Intervener(StrEnum):
+    """In which role somebody stopped a job or completed it by hand; the labels of the database type `intervener`."""
+
+    OWNER = "owner"
+    ADMINISTRATOR = "administrator"
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One row of `jobs`. Times are aware UTC; `parameters` and `result` are decoded JSON.
 
     `scheduled_for` is what the user, or the backoff, asked for; `due_at` is when the job became or becomes ready to run.
-    `worker_id` is the worker of the latest attempt. `failed_attempts` counts those that use up `max_attempts`.
+    `intervened_by` cancelled it, asked it to stop, or completed it by hand. `worker_id` is the worker of the latest attempt.
+    `failed_attempts` counts those that use up `max_attempts`.
     """
 
     id: UUID
@@ -87,6 +95,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime | None
     completed_at: datetime | None
     cancel_requested_at: datetime | None
+    intervened_by: Intervener | None
+    intervention_reason: str | None
     worker_id: UUID | None
     version: int
 

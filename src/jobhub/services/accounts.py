@@ -14,6 +14,7 @@ import msgspec
 import uuid_utils.compat
 
 from jobhub.domain.errors import EmailTaken, FieldError, InvalidInput, LastAdministrator, NotFound, TooManyAttempts, Unauthenticated
+from jobhub.domain.limits import Usage
 from jobhub.domain.users import Role, User
 from jobhub.services import tokens
 from jobhub.services.passwords import Passwords, password_problem
@@ -182,6 +183,11 @@ async def change_user(
 
 def _because_disabled(act: Act) -> Act:
     return msgspec.structs.replace(act, reason="the account was disabled")
+
+
+async def get_usage(db: Database, user: User) -> Usage:
+    """How much of their limits a user has used now."""
+    return await jobs_store.get_usage(db, user.id)
 
 
 async def list_users(db: Database) -> list[User]:

@@ -7,15 +7,27 @@ from uuid import UUID
 import msgspec
 import uuid_utils.compat
 
-from jobhub.domain.errors import AdminOnlyJobType, DatabaseUnavailable, FieldError, IllegalTransition, InvalidInput, KeyReused, NotFound
+from jobhub.domain.errors import (
+    AdminOnlyJobType,
+    DatabaseUnavailable,
+    FieldError,
+    IllegalTransition,
+    InvalidInput,
+    KeyReused,
+    NotFound,
+    SubmitRateExceeded,
+    Throttled,
+    TooManyPendingJobs,
+)
 from jobhub.domain.job_types import Audience, Registry
 from jobhub.domain.jobs import Attempt, Job, JobStatus, Verb
 from jobhub.domain.lifecycle import is_allowed
+from jobhub.domain.limits import Limits
 from jobhub.domain.submission import Submission
 from jobhub.domain.users import User
 from jobhub.store import jobs as store
 from jobhub.store.database import Database
-from jobhub.store.jobs import Act, IdempotencyKey, QueuePlace
+from jobhub.store.jobs import Act, IdempotencyKey, QueuePlace, Refused
 from jobhub.store.submissions import Submissions
 
 # Between a refused transition and the look at why, the job may have moved on to where the transition is allowed.
@@ -46,6 +58,7 @@ async def submit(
         InvalidInput: the type is not known (any more).
         KeyReused: the key stands for a request with another body.
         NotFound: the job the key stands for was cleaned up.
+        SubmitRateExceeded, TooManyPendingJobs: a limit of the owner; the key is not used up.
     """
     job_type = registry.get(submission.job_type)
     if job_type is None:
@@ -60,15 +73,24 @@ async def submit(
         **msgspec.structs.asdict(submission),
     )
     for _ in range(_TRIES):
-        if stored := await submissions.submit(new_job, key):
-            return Submitted(PlacedJob(*stored), is_replay=False)
-        assert key is not None  # without one a submit is never refused
+        answer = await submissions.submit(new_job, key)
+        if isinstance(answer, Refused):
+            raise _limit_error(answer, submissions.limits)
+        if answer:
+            return Submitted(PlacedJob(*answer), is_replay=False)
+        assert key is not None  # without one there is an answer
         if found := await store.find_idempotency_key(db, owner.id, key.key):
             job_id, body_sha256 = found
             if body_sha256 != key.body_sha256:
                 raise KeyReused(key.key)
             return Submitted(await get(db, job_id, by=owner), is_replay=True)
     raise DatabaseUnavailable  # the key expired between the two looks, again and again: a clock that runs wild
+
+
+def _limit_error(refused: Refused, limits: Limits) -> Throttled:
+    if refused.code == SubmitRateExceeded.code:
+        return SubmitRateExceeded(limits.submits_per_minute, refused.retry_after_seconds)
+    return TooManyPendingJobs(limits.pending_jobs, refused.retry_after_seconds)
 
 
 async def get(db: Database, job_id: UUID, *, by: User) -> PlacedJob:

@@ -11,7 +11,8 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
-from jobhub.domain.jobs import Attempt, Job, JobStatus
+from jobhub.domain.jobs import Attempt, Intervener, Job, JobStatus
+from jobhub.domain.limits import NO_LIMITS, Limits, Usage
 from jobhub.store.database import Connection
 
 
@@ -61,9 +62,22 @@ class QueuePlace(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Refused(msgspec.Struct, frozen=True):
+    """A submit that a limit of its owner does not allow now: which one, by the code of its error, and when to try again."""
+
+    code: str
+    retry_after_seconds: int
+
+
+# None: the submit's key stands for another one.
+SubmitAnswer = tuple[Job, QueuePlace] | Refused | None
+
+
 def job_from(row: Record) -> Job:
     """One row of `jobs` as a Job; columns that are not the API's business are left out."""
-    return Job(**{name: row[name] for name in _JOB_FIELDS} | {"status": JobStatus(row["status"])})
+    by = row["intervened_by"]
+    labels = {"status": JobStatus(row["status"]), "intervened_by": Intervener(by) if by else None}
+    return Job(**{name: row[name] for name in _JOB_FIELDS} | labels)
 
 
 _JOB_FIELDS = tuple(field.name for field in msgspec.structs.fields(Job))
@@ -74,15 +88,16 @@ def _job_or_none(row: Record | None) -> Job | None:
 
 
 async def submit_job(db: Connection, job: NewJob, key: IdempotencyKey | None) -> Job | None:
-    """Store one job, as `submit_jobs`."""
+    """Store one job without limits, as `submit_jobs`."""
     [stored] = await submit_jobs(db, [Submit(job, key, encode_parameters(job))])
-    return stored[0] if stored else None
+    return stored[0] if isinstance(stored, tuple) else None
 
 
-async def submit_jobs(db: Connection, submits: Sequence[Submit]) -> list[tuple[Job, QueuePlace] | None]:
+async def submit_jobs(db: Connection, submits: Sequence[Submit], limits: Limits = NO_LIMITS) -> list[SubmitAnswer]:
     """Store jobs with their deliveries and keys; when this returns, all are committed, and when it raises, none is.
 
-    One answer per submit, in order. None: its key stands for another submit, which may be an earlier one of these.
+    One answer per submit, in order; what is refused leaves nothing behind. None: its key stands for another submit, which may be an
+    earlier one of these.
     """
     rows = await db.fetch(
         "submit_jobs",
@@ -99,14 +114,22 @@ async def submit_jobs(db: Connection, submits: Sequence[Submit]) -> list[tuple[J
         scheduled_for=[submit.job.scheduled_for for submit in submits],
         keys=[submit.key.key if submit.key else None for submit in submits],
         bodies_sha256=[submit.key.body_sha256 if submit.key else None for submit in submits],
+        max_per_minute=limits.submits_per_minute,
+        max_pending=limits.pending_jobs,
     )
-    accepted = {row["job_id"]: row for row in rows}
-    return [_stored(submit.job, row) if (row := accepted.get(submit.job.id)) else None for submit in submits]
+    answered = {row["job_id"]: row for row in rows}
+    return [_answer(submit.job, answered.get(submit.job.id)) for submit in submits]
 
 
 def encode_parameters(job: NewJob) -> msgspec.Raw:
     """A job's parameters as asyncpg takes them for one element of an array: a list among them would make another dimension of it."""
     return msgspec.Raw(msgspec.json.encode(job.parameters))
+
+
+def _answer(job: NewJob, row: Record | None) -> SubmitAnswer:
+    if row is None:
+        return None
+    return Refused(row["code"], row["retry_after_seconds"]) if row["code"] else _stored(job, row)
 
 
 def _stored(job: NewJob, row: Record) -> tuple[Job, QueuePlace]:
@@ -138,10 +161,18 @@ def _stored(job: NewJob, row: Record) -> tuple[Job, QueuePlace]:
         started_at=None,
         completed_at=None,
         cancel_requested_at=None,
+        intervened_by=None,
+        intervention_reason=None,
         worker_id=None,
         version=1,
     )
     return stored, QueuePlace(row["position"], row["reason"])
+
+
+async def get_usage(db: Connection, owner_id: UUID) -> Usage:
+    """How much of their limits a user has used now."""
+    [row] = await db.fetch("get_usage", owner_id=owner_id)
+    return Usage(**row)
 
 
 async def find_idempotency_key(db: Connection, owner_id: UUID, key: str) -> tuple[UUID, bytes] | None:

@@ -3,11 +3,11 @@
 Not here: the statement (`store.jobs.submit_jobs`), what is waited for and in what company (`store.batching`).
 """
 
-from jobhub.domain.jobs import Job
+from jobhub.domain.limits import NO_LIMITS, Limits
 from jobhub.store import jobs
 from jobhub.store.batching import Batches
 from jobhub.store.database import Database
-from jobhub.store.jobs import IdempotencyKey, NewJob, QueuePlace, Submit
+from jobhub.store.jobs import IdempotencyKey, NewJob, Submit, SubmitAnswer
 
 # Measured in docs/decisions/0009-group-submit.md: more in a statement, or more statements at once, store no more jobs a second.
 MAX_JOBS = 100
@@ -16,9 +16,10 @@ STATEMENTS_AT_ONCE = 1
 
 
 class Submissions:
-    """Stores jobs of one process."""
+    """Stores jobs of one process, within the limits of their owners."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, limits: Limits = NO_LIMITS) -> None:
+        self.limits = limits
         self._db = db
         self._batches = Batches(
             self._store,
@@ -28,13 +29,13 @@ class Submissions:
             at_once=STATEMENTS_AT_ONCE,
         )
 
-    async def submit(self, job: NewJob, key: IdempotencyKey | None) -> tuple[Job, QueuePlace] | None:
-        """Store a job with its delivery and key; when this returns, all are committed. None: the key stands for another submit.
+    async def submit(self, job: NewJob, key: IdempotencyKey | None) -> SubmitAnswer:
+        """Store a job with its delivery and key; when this returns them, all are committed.
 
         Raises:
             DatabaseUnavailable: not stored, or not confirmed; a second submit with the same key is safe.
         """
         return await self._batches.put(Submit(job, key, jobs.encode_parameters(job)))
 
-    async def _store(self, submits: list[Submit]) -> list[tuple[Job, QueuePlace] | None]:
-        return await jobs.submit_jobs(self._db, submits)
+    async def _store(self, submits: list[Submit]) -> list[SubmitAnswer]:
+        return await jobs.submit_jobs(self._db, submits, self.limits)

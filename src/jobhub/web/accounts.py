@@ -13,7 +13,7 @@ from jobhub.services.accounts import TokenPair
 from jobhub.web.auth import administrators_only
 from jobhub.web.requests import read_json
 from jobhub.web.resources import Resources, UserRequest, act_of
-from jobhub.web.schemas import ChangeUserRequest, LoginRequest, MeView, NewUserRequest, RefreshRequest, UserView, user_view
+from jobhub.web.schemas import ChangeUserRequest, LoginRequest, MeView, NewUserRequest, RefreshRequest, UserView, me_view, user_view
 
 _PUBLIC = {"public": True}
 
@@ -38,9 +38,9 @@ class AuthController(Controller):
         await accounts.log_out(resources.db, refresh_token=data.refresh_token)
 
     @get("/me", summary="Who you are")
-    async def me(self, request: UserRequest) -> MeView:
-        user = request.user
-        return MeView(id=user.id, email=user.email, role=user.role, limits={}, usage={})
+    async def me(self, request: UserRequest, resources: NamedDependency[Resources]) -> MeView:
+        """With your limits, null where there is none, and how much of each you have used."""
+        return me_view(request.user, resources.submissions.limits, await accounts.get_usage(resources.db, request.user))
 
 
 def _read_new_user(_request: Request[Any, Any, Any], body: bytes) -> NewUserRequest:

@@ -75,7 +75,7 @@ class AdminController(Controller):
         resources: NamedDependency[Resources],
         data: JSONBody[ForceCompleteRequest | None] = None,
     ) -> JobView:
-        """The late outcome of an attempt that is running is dropped."""
+        """The late outcome of an attempt that is running is dropped. The job's owner sees the reason."""
         given = data or ForceCompleteRequest()
         act = act_of(request, given.reason)
         return job_view(await admin.force_complete(resources.db, job_id, result=given.result, by=request.user, act=act))

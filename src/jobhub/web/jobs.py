@@ -44,7 +44,8 @@ class JobController(Controller):
         """A 201 means that the job is stored and will be run, whatever happens to this service next.
 
         With an `Idempotency-Key` (1 to 200 visible ASCII characters, kept 24 h) the same request makes one job however often it is
-        sent: the answer to a repetition is 200 with the job as it is now and `Idempotency-Replayed: true`.
+        sent: the answer to a repetition is 200 with the job as it is now and `Idempotency-Replayed: true`. What a limit refuses (429,
+        see `GET /auth/me`) does not use up its key, and a repetition uses up no limit.
         """
         key = idempotency_key(request)
         submitted = await jobs.submit(resources.db, resources.submissions, resources.registry, owner=request.user, submission=data, key=key)
@@ -92,7 +93,10 @@ class JobController(Controller):
         resources: NamedDependency[Resources],
         data: JSONBody[CancelRequest | None] = None,
     ) -> JobView:
-        """A pending job is cancelled at once; a running one is asked to stop and may still be `running` in the answer."""
+        """A pending job is cancelled at once; a running one is asked to stop and may still be `running` in the answer.
+
+        The job shows the reason, and whether its owner or an administrator gave it.
+        """
         act = act_of(request, data.reason if data else None)
         return job_view(await jobs.cancel(resources.db, job_id, by=request.user, act=act))
 

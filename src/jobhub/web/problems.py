@@ -30,6 +30,8 @@ STATUS: dict[type[errors.JobhubError], int] = {
     errors.UnsupportedMediaType: 415,
     errors.KeyReused: 422,
     errors.TooManyAttempts: 429,
+    errors.SubmitRateExceeded: 429,
+    errors.TooManyPendingJobs: 429,
     errors.DatabaseUnavailable: 503,
 }
 
@@ -75,7 +77,7 @@ def _headers(error: errors.JobhubError) -> dict[str, str]:
             return {"WWW-Authenticate": 'Bearer realm="jobhub"'}
         case errors.Unauthenticated():
             return {"WWW-Authenticate": f'Bearer realm="jobhub", error="invalid_token", error_description="{error}"'}
-        case errors.TooManyAttempts():
+        case errors.Throttled():
             return {"Retry-After": str(error.retry_after_seconds)}
         case errors.DatabaseUnavailable():
             return {"Retry-After": str(RETRY_AFTER_SECONDS)}

@@ -9,7 +9,8 @@ from uuid import UUID
 
 import msgspec
 
-from jobhub.domain.jobs import Attempt, AttemptOutcome, JobStatus
+from jobhub.domain.jobs import Attempt, AttemptOutcome, Intervener, JobStatus
+from jobhub.domain.limits import Limits, Usage
 from jobhub.domain.users import Role, User
 from jobhub.services.jobs import PlacedJob
 from jobhub.services.listing import Page
@@ -63,7 +64,10 @@ class QueueView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as its owner sees it. `queue` is there while it is pending."""
+    """A job as its owner sees it. `queue` is there while it is pending.
+
+    `intervened_by` cancelled it, asked it to stop, or completed it by hand; `intervention_reason` is in their words.
+    """
 
     id: UUID
     job_type: str
@@ -86,6 +90,8 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime | None
     completed_at: datetime | None
     cancel_requested_at: datetime | None
+    intervened_by: Intervener | None
+    intervention_reason: str | None
     version: int
     queue: QueueView | msgspec.UnsetType = msgspec.UNSET
 
@@ -202,14 +208,26 @@ def user_view(user: User) -> UserView:
     return UserView(**msgspec.structs.asdict(user))
 
 
+class LimitsView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user may have; null is no limit."""
+
+    submits_per_minute: int | None
+    pending_jobs: int | None
+
+
 class MeView(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks. `limits` and `usage` are empty while nothing is limited."""
+    """Who asks, their limits, and under the same names how much of each is used, counted up to 100,000."""
 
     id: UUID
     email: str
     role: Role
-    limits: dict[str, int]
-    usage: dict[str, int]
+    limits: LimitsView
+    usage: Usage
+
+
+def me_view(user: User, limits: Limits, usage: Usage) -> MeView:
+    shown = LimitsView(submits_per_minute=limits.submits_per_minute or None, pending_jobs=limits.pending_jobs or None)
+    return MeView(id=user.id, email=user.email, role=user.role, limits=shown, usage=usage)
 
 
 class CleanUpView(msgspec.Struct, frozen=True, kw_only=True):
