@@ -18,6 +18,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     secret_key: str | None = None
     host: str = "127.0.0.1"
     port: int = 8000
+    streams_per_user: int = 10
     data_dir: Path = Path(".jobhub")
     handlers: tuple[str, ...] = ()
     demo: bool = False
@@ -27,7 +28,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "INFO"
 
 
-_RANGES = {"port": (0, 65535), "concurrency": (1, 10_000), "shutdown_grace_seconds": (0, 86_400)}
+_RANGES = {"port": (0, 65535), "streams_per_user": (0, 10_000), "concurrency": (1, 10_000), "shutdown_grace_seconds": (0, 86_400)}
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 

@@ -25,8 +25,15 @@ def run_serve(settings: Settings) -> int:
 
     configure_logging(settings.log_level)
     registry = load_registry(settings.handlers, demo=settings.demo)
-    app = create_app(dsn=database_url(settings), key=secret_key(settings), registry=registry)
-    return serve(app, host=settings.host, port=settings.port)
+    stopping = asyncio.Event()
+    app = create_app(
+        dsn=database_url(settings),
+        key=secret_key(settings),
+        registry=registry,
+        streams_per_user=settings.streams_per_user,
+        stopping=stopping,
+    )
+    return serve(app, host=settings.host, port=settings.port, on_stop=stopping.set)
 
 
 def run_worker_process(settings: Settings) -> int:

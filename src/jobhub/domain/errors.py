@@ -11,6 +11,7 @@
         ├── KeyReused                    one Idempotency-Key, two different requests
         ├── Unauthenticated
         ├── TooManyAttempts          come back after `retry_after_seconds`
+        ├── TooManyStreams
         ├── NotPermitted             the role does not allow it
         │   └── AdminOnlyJobType
         ├── NotFound                 unknown, or somebody else's: the two must look the same
@@ -144,6 +145,14 @@ class TooManyAttempts(Refusal):
     def __init__(self, retry_after_seconds: int) -> None:
         self.retry_after_seconds = retry_after_seconds
         super().__init__(f"Too many failed attempts for this account: try again in {retry_after_seconds} s.")
+
+
+class TooManyStreams(Refusal):
+    code = "too_many_streams"
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"You have {limit} event streams open, and no more are allowed at once: close one.")
 
 
 class NotPermitted(Refusal):
