@@ -1,4 +1,4 @@
--- Accounts, refresh tokens and failed logins.
+-- Accounts, refresh tokens, tickets and failed logins.
 
 -- name: get_user
 -- One account.
@@ -139,6 +139,45 @@ WITH expired AS (
 ),
 removed AS (
     DELETE FROM refresh_tokens WHERE refresh_tokens.id = ANY(ARRAY(SELECT expired.id FROM expired)) RETURNING refresh_tokens.id
+)
+SELECT count(*) AS removed FROM removed;
+
+-- name: add_stream_ticket
+-- Put a ticket on record.
+-- params:  secret_sha256, user_id, lifetime_seconds
+INSERT INTO stream_tickets (secret_sha256, user_id, expires_at)
+VALUES (:secret_sha256::bytea, :user_id::uuid, now() + make_interval(secs => :lifetime_seconds::float8));
+
+-- name: use_stream_ticket
+-- Exchange a ticket for its user, once.
+-- params:  secret_sha256
+-- returns: the user, or no row if the ticket is unknown, expired or was used before
+-- locks:   the ticket's row
+-- index:   stream_tickets_pkey, users_pkey
+-- test:    tests/web/test_tickets.py
+WITH used AS (
+    DELETE FROM stream_tickets
+    WHERE stream_tickets.secret_sha256 = :secret_sha256::bytea AND stream_tickets.expires_at > now()
+    RETURNING stream_tickets.user_id
+)
+SELECT users.id, users.email, users.role, users.disabled_at IS NOT NULL AS disabled, users.created_at
+FROM used INNER JOIN users ON used.user_id = users.id;
+
+-- name: remove_expired_tickets
+-- Forget at most 1,000 tickets that nobody used in time.
+-- returns: one row: how many
+-- index:   stream_tickets_expired_idx
+WITH expired AS (
+    SELECT stream_tickets.secret_sha256 FROM stream_tickets
+    WHERE stream_tickets.expires_at < now()
+    ORDER BY stream_tickets.expires_at
+    LIMIT 1000
+    FOR UPDATE SKIP LOCKED
+),
+removed AS (
+    DELETE FROM stream_tickets
+    WHERE stream_tickets.secret_sha256 = ANY(ARRAY(SELECT expired.secret_sha256 FROM expired))
+    RETURNING stream_tickets.secret_sha256
 )
 SELECT count(*) AS removed FROM removed;
 

@@ -1,5 +1,6 @@
 """The API process put together: everything it is made of in one call. Not here: listening on a socket (`server`)."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,13 +11,16 @@ from jobhub.domain.job_types import Registry
 from jobhub.domain.limits import NO_LIMITS, Limits
 from jobhub.domain.submission import MAX_BODY_BYTES
 from jobhub.services.passwords import Passwords
+from jobhub.services.streams import StreamLimit
 from jobhub.store.database import Database
+from jobhub.store.live import Live
 from jobhub.store.submissions import Submissions
 from jobhub.store.users import Accounts
 from jobhub.web.accounts import AuthController, UserController
 from jobhub.web.admin import AdminController
 from jobhub.web.auth import Authentication
 from jobhub.web.edge import Edge
+from jobhub.web.events import EventController
 from jobhub.web.health import livez, readyz
 from jobhub.web.jobs import JobController, list_job_types
 from jobhub.web.openapi import assets_router, openapi_config, openapi_json
@@ -27,16 +31,32 @@ from jobhub.web.resources import Resources, provide_resources
 POOL_SIZE = 10  # more connections than this make a two-core server slower, not faster
 
 
-def create_litestar(*, dsn: str, key: bytes, registry: Registry, limits: Limits = NO_LIMITS) -> Litestar:
-    """The application without its edge."""
+def create_litestar(
+    *,
+    dsn: str,
+    key: bytes,
+    registry: Registry,
+    limits: Limits = NO_LIMITS,
+    streams_per_user: int = 10,
+    stopping: asyncio.Event | None = None,
+) -> Litestar:
+    """The application without its edge. Once `stopping` is set, nobody is made to wait any longer and every stream ends."""
+    stopping = stopping or asyncio.Event()
 
     @asynccontextmanager
     async def resources(app: Litestar) -> AsyncIterator[None]:
         passwords = Passwords()
         try:
-            async with Database.open(dsn, max_size=POOL_SIZE, application_name="jobhub api") as db:
+            async with Database.open(dsn, max_size=POOL_SIZE, application_name="jobhub api") as db, _live(db, stopping) as live:
                 app.state.resources = Resources(
-                    db=db, submissions=Submissions(db, limits), accounts=Accounts(db), registry=registry, passwords=passwords, key=key
+                    db=db,
+                    submissions=Submissions(db, limits),
+                    accounts=Accounts(db),
+                    live=live,
+                    streams=StreamLimit(streams_per_user),
+                    registry=registry,
+                    passwords=passwords,
+                    key=key,
                 )
                 yield
         finally:
@@ -45,6 +65,7 @@ def create_litestar(*, dsn: str, key: bytes, registry: Registry, limits: Limits 
     return Litestar(
         route_handlers=[
             JobController,
+            EventController,
             AdminController,
             list_job_types,
             AuthController,
@@ -65,6 +86,23 @@ def create_litestar(*, dsn: str, key: bytes, registry: Registry, limits: Limits 
     )
 
 
-def create_app(*, dsn: str, key: bytes, registry: Registry, limits: Limits = NO_LIMITS) -> Edge:
+@asynccontextmanager
+async def _live(db: Database, stopping: asyncio.Event) -> AsyncIterator[Live]:
+    """What watches jobs, until the block ends; told at once that the process is about to stop."""
+    live = Live(db)
+
+    async def end() -> None:
+        await stopping.wait()
+        live.end()
+
+    ending = asyncio.create_task(end(), name="wait for the stop")
+    try:
+        yield live
+    finally:
+        ending.cancel()
+        await live.close()
+
+
+def create_app(*, dsn: str, key: bytes, registry: Registry, limits: Limits, streams_per_user: int, stopping: asyncio.Event) -> Edge:
     """The whole ASGI application."""
-    return Edge(create_litestar(dsn=dsn, key=key, registry=registry, limits=limits))
+    return Edge(create_litestar(dsn=dsn, key=key, registry=registry, limits=limits, streams_per_user=streams_per_user, stopping=stopping))

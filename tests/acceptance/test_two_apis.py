@@ -19,9 +19,8 @@ from tests.factories import KEY, token
 BODY = {"job_type": "demo.sleep", "title": "pay the bill", "parameters": {"seconds": 0}}
 
 
-@contextmanager
-def api_process(dsn: str, **settings: str) -> Iterator[str]:
-    """A `jobhub serve`, and its address."""
+def start_api(dsn: str, **settings: str) -> tuple[subprocess.Popen[bytes], str]:
+    """A `jobhub serve` that answers, and its address."""
     port = free_port()
     environ = clean_environ() | {
         "JOBHUB_DATABASE_URL": dsn,
@@ -31,10 +30,17 @@ def api_process(dsn: str, **settings: str) -> Iterator[str]:
         **settings,
     }
     process = subprocess.Popen([sys.executable, "-m", "jobhub", "serve"], env=environ, stdout=subprocess.DEVNULL)
+    wait_for(lambda: answers(port) or process.poll() is not None, seconds=60)
+    assert process.poll() is None
+    return process, f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def api_process(dsn: str, **settings: str) -> Iterator[str]:
+    """A `jobhub serve` for the block, and its address."""
+    process, url = start_api(dsn, **settings)
     try:
-        wait_for(lambda: answers(port) or process.poll() is not None, seconds=60)
-        assert process.poll() is None
-        yield f"http://127.0.0.1:{port}"
+        yield url
     finally:
         os.kill(process.pid, signal.SIGTERM)
         process.wait(timeout=30)

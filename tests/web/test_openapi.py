@@ -17,11 +17,12 @@ async def test_the_document_lists_every_call_of_the_contract(api):
         *("GET /jobs/admin/all", "GET /jobs/admin/statistics", "GET /jobs/admin/queue-status", "DELETE /jobs/admin/cleanup"),
         *("POST /jobs/admin/{job_id}/force-complete", "GET /users", "POST /users", "PATCH /users/{user_id}"),
         *("POST /auth/token", "POST /auth/refresh", "POST /auth/logout", "GET /auth/me", "GET /livez", "GET /readyz"),
+        *("GET /jobs/{job_id}/events", "GET /jobs/events", "POST /auth/ticket"),
     } | {call for call in found if call in PLANNED}
 
 
 # In the contract, and not there in every version of the program.
-PLANNED = {"GET /jobs/{job_id}/events", "GET /jobs/events", "GET /metrics"}
+PLANNED = {"GET /metrics"}
 
 
 async def test_every_reference_leads_somewhere(api):
@@ -57,3 +58,17 @@ async def test_the_page_loads_all_it_needs_from_here(api):
 async def test_no_path_leads_out_of_the_assets(api):
     for path in ("/docs/assets/../../etc/passwd", "/docs/assets/%2e%2e/%2e%2e/__init__.py", "/docs/assets//etc/passwd"):
         assert (await api.client.get(path)).status_code == 404
+
+
+async def test_conditions_waiting_and_streams_are_described(api):
+    paths = (await api.client.get("/openapi.json")).json()["paths"]
+
+    read, events = paths["/jobs/{job_id}"]["get"], paths["/jobs/{job_id}/events"]["get"]
+    assert {(given["in"], given["name"]) for given in read["parameters"]} == {
+        *(("path", "job_id"), ("query", "wait"), ("header", "If-None-Match")),
+    }
+    assert set(read["responses"]) >= {"200", "304"}
+    assert "ETag" in read["responses"]["200"]["headers"]
+    assert read["responses"]["200"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/JobView"}
+    assert set(events["responses"]["200"]["content"]) == {"text/event-stream"}
+    assert {given["name"] for given in events["parameters"]} == {"job_id", "ticket"}

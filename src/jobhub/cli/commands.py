@@ -27,8 +27,16 @@ def run_serve(settings: Settings) -> int:
     configure_logging(settings.log_level)
     registry = load_registry(settings.handlers, demo=settings.demo)
     limits = Limits(submits_per_minute=settings.max_submits_per_minute, pending_jobs=settings.max_pending_jobs)
-    app = create_app(dsn=database_url(settings), key=secret_key(settings), registry=registry, limits=limits)
-    return serve(app, host=settings.host, port=settings.port)
+    stopping = asyncio.Event()
+    app = create_app(
+        dsn=database_url(settings),
+        key=secret_key(settings),
+        registry=registry,
+        limits=limits,
+        streams_per_user=settings.streams_per_user,
+        stopping=stopping,
+    )
+    return serve(app, host=settings.host, port=settings.port, on_stop=stopping.set)
 
 
 def run_worker_process(settings: Settings) -> int:

@@ -14,6 +14,7 @@
         │   ├── TooManyAttempts
         │   ├── SubmitRateExceeded
         │   └── TooManyPendingJobs
+        ├── TooManyStreams
         ├── NotPermitted             the role does not allow it
         │   └── AdminOnlyJobType
         ├── NotFound                 unknown, or somebody else's: the two must look the same
@@ -172,6 +173,14 @@ class TooManyPendingJobs(Throttled):
     def __init__(self, limit: int, retry_after_seconds: int) -> None:
         self.limit = limit
         super().__init__(f"You may have {limit} jobs pending: wait until some have started, or cancel some.", retry_after_seconds)
+
+
+class TooManyStreams(Refusal):
+    code = "too_many_streams"
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"You have {limit} event streams open, and no more are allowed at once: close one.")
 
 
 class NotPermitted(Refusal):

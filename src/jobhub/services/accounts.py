@@ -122,7 +122,12 @@ def _bad_refresh_token() -> Unauthenticated:
 
 async def authenticate(users: store.Accounts, key: bytes, access_token: str) -> User:
     """The user an access token speaks for. Raises Unauthenticated: see `tokens.verify`, or the user is disabled."""
-    user = await users.get(tokens.verify(key, access_token))
+    return await active_user(users, tokens.verify(key, access_token))
+
+
+async def active_user(users: store.Accounts, user_id: UUID) -> User:
+    """A user as they are now. Raises Unauthenticated: there is none, or a disabled one."""
+    user = await users.get(user_id)
     if user is None or user.disabled:
         raise Unauthenticated("The token is not valid here.", code="invalid_token")
     return user

@@ -114,7 +114,7 @@ async def cancel(db: Database, job_id: UUID, *, by: User, act: Act) -> PlacedJob
     """
 
     async def change() -> Job | None:
-        return await store.cancel_job(db, job_id, owner_id=_scope(by), act=act)
+        return await store.cancel_job(db, job_id, owner_id=scope_of(by), act=act)
 
     return await placed(db, await transition(db, job_id, Verb.CANCEL, by, change, unchanged=_was_cancelled))
 
@@ -132,7 +132,7 @@ async def retry(db: Database, job_id: UUID, *, by: User, act: Act) -> PlacedJob:
     """
 
     async def change() -> Job | None:
-        return await store.retry_job(db, job_id, owner_id=_scope(by), act=act)
+        return await store.retry_job(db, job_id, owner_id=scope_of(by), act=act)
 
     return await placed(db, await transition(db, job_id, Verb.RETRY, by, change))
 
@@ -175,13 +175,13 @@ async def all_placed(db: Database, jobs: list[Job]) -> list[PlacedJob]:
 
 
 async def _visible(db: Database, job_id: UUID, by: User) -> Job:
-    job = await store.get_job(db, job_id, owner_id=_scope(by))
+    job = await store.get_job(db, job_id, owner_id=scope_of(by))
     if job is None:
         raise NotFound("job", job_id)
     return job
 
 
-def _scope(by: User) -> UUID | None:
+def scope_of(by: User) -> UUID | None:
     """Whose jobs a user may see and change: an administrator everybody's."""
     return None if by.is_admin else by.id
 

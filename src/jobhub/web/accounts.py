@@ -8,8 +8,9 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 
-from jobhub.services import accounts
+from jobhub.services import accounts, tickets
 from jobhub.services.accounts import TokenPair
+from jobhub.services.tickets import Ticket
 from jobhub.web.auth import administrators_only
 from jobhub.web.requests import read_json
 from jobhub.web.resources import Resources, UserRequest, act_of
@@ -36,6 +37,11 @@ class AuthController(Controller):
     async def log_out(self, data: JSONBody[RefreshRequest], resources: NamedDependency[Resources]) -> None:
         """Revokes the login's refresh tokens; its access token ends by itself within 15 minutes."""
         await accounts.log_out(resources.db, refresh_token=data.refresh_token)
+
+    @post("/ticket", status_code=HTTP_200_OK, summary="Get a ticket for an event stream")
+    async def make_ticket(self, request: UserRequest, resources: NamedDependency[Resources]) -> Ticket:
+        """For a browser's EventSource, which can't send a header: `?ticket=` opens one event stream, once, within 30 s."""
+        return await tickets.make_ticket(resources.db, user=request.user)
 
     @get("/me", summary="Who you are")
     async def me(self, request: UserRequest, resources: NamedDependency[Resources]) -> MeView:

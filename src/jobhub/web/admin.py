@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
-from litestar import Controller, delete, get, post
+from litestar import Controller, Response, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK
@@ -16,8 +16,9 @@ from jobhub.services.insight import QueueStatus, Statistics, Window
 from jobhub.services.listing import PageRequest
 from jobhub.store.listing import JobFilter
 from jobhub.web.auth import administrators_only
+from jobhub.web.conditional import ETAG, job_answer
 from jobhub.web.resources import Resources, UserRequest, act_of
-from jobhub.web.schemas import AdminPageView, CleanUpView, ForceCompleteRequest, JobView, admin_page_view, job_view
+from jobhub.web.schemas import AdminPageView, CleanUpView, ForceCompleteRequest, JobView, admin_page_view
 
 
 class AdminController(Controller):
@@ -67,18 +68,18 @@ class AdminController(Controller):
         """What waits, what runs, which workers live, and whether that is healthy."""
         return await insight.queue_status(resources.db)
 
-    @post("/{job_id:uuid}/force-complete", status_code=HTTP_200_OK, summary="Complete a job by hand")
+    @post("/{job_id:uuid}/force-complete", status_code=HTTP_200_OK, summary="Complete a job by hand", response_headers=[ETAG])
     async def force_complete(
         self,
         request: UserRequest,
         job_id: FromPath[UUID],
         resources: NamedDependency[Resources],
         data: JSONBody[ForceCompleteRequest | None] = None,
-    ) -> JobView:
+    ) -> Response[JobView]:
         """The late outcome of an attempt that is running is dropped. The job's owner sees the reason."""
         given = data or ForceCompleteRequest()
         act = act_of(request, given.reason)
-        return job_view(await admin.force_complete(resources.db, job_id, result=given.result, by=request.user, act=act))
+        return job_answer(await admin.force_complete(resources.db, job_id, result=given.result, by=request.user, act=act))
 
     @delete("/cleanup", status_code=HTTP_200_OK, summary="Delete old finished jobs")
     async def clean_up(

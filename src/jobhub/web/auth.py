@@ -1,9 +1,10 @@
-"""Who asks: the Authorization header made into a User, and the guard for administrators.
+"""Who asks: the Authorization header, or a ticket, made into a User, and the guard for administrators.
 
 Each route is closed unless its handler says `opt={"public": True}`; a test lists the open ones.
 """
 
 from typing import Any
+from urllib.parse import parse_qsl
 
 from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
@@ -11,7 +12,8 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from jobhub.domain.errors import NotPermitted, Unauthenticated
-from jobhub.services import accounts
+from jobhub.domain.users import User
+from jobhub.services import accounts, tickets
 from jobhub.web.resources import Resources
 
 
@@ -24,12 +26,21 @@ class Authentication(ASGIMiddleware):
         handler: BaseRouteHandler = scope["route_handler"]
         if not handler.opt.get("public") and scope.get("method") != "OPTIONS":
             resources: Resources = scope["litestar_app"].state.resources
-            scope["user"] = await accounts.authenticate(resources.accounts, resources.key, _bearer_token(scope))
+            scope["user"] = await _user(scope, resources, takes_ticket=handler.opt.get("takes_ticket", False))
         await next_app(scope, receive, send)
 
 
-def _bearer_token(scope: Scope) -> str:
-    values = [value for name, value in scope["headers"] if name == b"authorization"]
+async def _user(scope: Scope, resources: Resources, *, takes_ticket: bool) -> User:
+    authorizations = [value for name, value in scope["headers"] if name == b"authorization"]
+    given = [value for name, value in parse_qsl(scope["query_string"].decode("latin-1")) if name == "ticket"] if takes_ticket else []
+    if not given:
+        return await accounts.authenticate(resources.accounts, resources.key, _bearer_token(authorizations))
+    if authorizations or len(given) > 1:
+        raise Unauthenticated("Send one ticket or a token, not both and not several.", code="invalid_token")
+    return await tickets.use_ticket(resources.db, given[0])
+
+
+def _bearer_token(values: list[bytes]) -> str:
     if not values:
         raise Unauthenticated("Send a token: Authorization: Bearer …")
     if len(values) > 1:

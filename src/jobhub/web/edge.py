@@ -32,8 +32,9 @@ class Edge:
             await self._app(scope, receive, send)
             return
         request_id = str(uuid_utils.uuid7())
-        scope["state"] = {**scope.get("state", {}), "request_id": request_id}
         is_head = scope["method"] == "HEAD"
+        scope = scope.copy()  # the server's own has to go on saying HEAD, or it counts and frames a body
+        scope["state"] = {**scope.get("state", {}), "request_id": request_id, "is_head": is_head}
         if is_head:
             scope["method"] = HttpMethod.GET
 

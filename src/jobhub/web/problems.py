@@ -15,6 +15,7 @@ from jobhub.domain import errors
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_SECONDS = 2  # a restarted server is back in about this time
+_STREAM_RETRY_AFTER_SECONDS = 15  # a reader that is gone without a word has been noticed by then
 
 STATUS: dict[type[errors.JobhubError], int] = {
     errors.InvalidInput: 400,
@@ -32,6 +33,7 @@ STATUS: dict[type[errors.JobhubError], int] = {
     errors.TooManyAttempts: 429,
     errors.SubmitRateExceeded: 429,
     errors.TooManyPendingJobs: 429,
+    errors.TooManyStreams: 429,
     errors.DatabaseUnavailable: 503,
 }
 
@@ -79,6 +81,8 @@ def _headers(error: errors.JobhubError) -> dict[str, str]:
             return {"WWW-Authenticate": f'Bearer realm="jobhub", error="invalid_token", error_description="{error}"'}
         case errors.Throttled():
             return {"Retry-After": str(error.retry_after_seconds)}
+        case errors.TooManyStreams():
+            return {"Retry-After": str(_STREAM_RETRY_AFTER_SECONDS)}
         case errors.DatabaseUnavailable():
             return {"Retry-After": str(RETRY_AFTER_SECONDS)}
         case errors.PayloadTooLarge():

@@ -9,18 +9,22 @@ from litestar.datastructures import State
 from jobhub.domain.job_types import Registry
 from jobhub.domain.users import User
 from jobhub.services.passwords import Passwords
+from jobhub.services.streams import StreamLimit
 from jobhub.store.database import Database
 from jobhub.store.jobs import Act
+from jobhub.store.live import Live
 from jobhub.store.submissions import Submissions
 from jobhub.store.users import Accounts
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
-    """The database, what is shared of its statements, the job types, and the keys."""
+    """The database, what is shared of its statements, who listens, the job types, and the keys."""
 
     db: Database
     submissions: Submissions
     accounts: Accounts
+    live: Live
+    streams: StreamLimit
     registry: Registry
     passwords: Passwords
     key: bytes

@@ -1,0 +1,91 @@
+"""Jobs for those who wait for news of them: what there is to see now, and whole jobs in shared reads. Statements of sql/queries/live.sql.
+
+Not here: how waiting works (`store.watching`), who may wait for what (`services.waiting`, `services.streams`).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from jobhub.domain.jobs import Job
+from jobhub.store.batching import Batches
+from jobhub.store.database import Database
+from jobhub.store.jobs import job_from
+from jobhub.store.watching import Watch
+
+# A change is to be known within 50 ms; a look at 2,000 jobs takes some milliseconds.
+JOBS_PAUSE_SECONDS = 0.03
+# A stream shows each job at most four times a second; a look reads up to a thousand rows for each owner.
+OWNERS_PAUSE_SECONDS = 0.25
+_OWNERS_AT_ONCE = 20
+# Each may carry megabytes of result, and they are in memory together.
+_READS_AT_ONCE = 20
+_READ_STATEMENTS_AT_ONCE = 2
+
+
+class Mark(NamedTuple):
+    """What is compared of a job to know whether there is news of it."""
+
+    version: int
+    is_finished: bool
+
+
+Marks = dict[UUID, Mark]
+
+
+def mark_of(job: Job) -> Mark:
+    """The mark of a job as it was read."""
+    return Mark(job.version, job.status.is_finished)
+
+
+class Live:
+    """What one API process watches and reads for those who wait. `jobs` is watched by job, `owners` by user."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self.jobs: Watch[UUID, Marks] = Watch(self._look_at_jobs, pause_seconds=JOBS_PAUSE_SECONDS)
+        self.owners: Watch[UUID, Marks] = Watch(self._look_at_owners, pause_seconds=OWNERS_PAUSE_SECONDS)
+        self._reads: Batches[tuple[UUID, UUID | None], Job | None] = Batches(
+            self._read, max_items=_READS_AT_ONCE, at_once=_READ_STATEMENTS_AT_ONCE
+        )
+
+    async def read(self, job_id: UUID, *, owner_id: UUID | None) -> Job | None:
+        """One job; None if there is none or `owner_id` is given and it is somebody else's. Reads at the same time share statements.
+
+        Raises:
+            DatabaseUnavailable
+        """
+        return await self._reads.put((job_id, owner_id))
+
+    async def read_all(self, job_ids: Sequence[UUID], *, owner_id: UUID | None) -> list[Job]:
+        """Those of the jobs that there are and may be seen, in the order given."""
+        return [job for job in await self._read([(job_id, owner_id) for job_id in job_ids]) if job]
+
+    def end(self) -> None:
+        """Let everybody who waits have their answer now."""
+        self.jobs.end()
+        self.owners.end()
+
+    async def close(self) -> None:
+        """End, and ask the database nothing more."""
+        await self.jobs.close()
+        await self.owners.close()
+
+    async def _read(self, asked: list[tuple[UUID, UUID | None]]) -> list[Job | None]:
+        rows = await self._db.fetch("get_jobs", job_ids=[job_id for job_id, _ in asked], owner_ids=[owner_id for _, owner_id in asked])
+        found = {row["ordinal"]: job_from(row) for row in rows}
+        return [found.get(ordinal) for ordinal in range(1, len(asked) + 1)]
+
+    async def _look_at_jobs(self, job_ids: list[UUID]) -> dict[UUID, Marks]:
+        marks: dict[UUID, Marks] = {job_id: {} for job_id in job_ids}
+        for row in await self._db.fetch("job_marks", job_ids=job_ids):
+            marks[row["job_id"]][row["job_id"]] = Mark(row["version"], row["is_finished"])
+        return marks
+
+    async def _look_at_owners(self, owner_ids: list[UUID]) -> dict[UUID, Marks]:
+        marks: dict[UUID, Marks] = {owner_id: {} for owner_id in owner_ids}
+        for start in range(0, len(owner_ids), _OWNERS_AT_ONCE):
+            some = owner_ids[start : start + _OWNERS_AT_ONCE]
+            for row in await self._db.fetch("newest_marks_of_owners", owner_ids=some):
+                marks[row["owner_id"]][row["job_id"]] = Mark(row["version"], row["is_finished"])
+        return marks

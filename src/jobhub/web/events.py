@@ -1,0 +1,101 @@
+"""Event streams: jobs as Server-Sent Events. Source: WHATWG HTML, 9.2.
+
+A stream tells states, not steps: the present one first, so that a reconnect misses nothing, whatever `Last-Event-ID` says.
+Not here: what is told, and when (`services.streams`).
+"""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Controller, Request, Response, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, QueryParameter
+from litestar.types import Receive, Scope, Send
+
+from jobhub.domain.users import User
+from jobhub.services import waiting
+from jobhub.services.jobs import PlacedJob
+from jobhub.services.streams import Follower, StreamLimit
+from jobhub.web.hangups import unless_gone
+from jobhub.web.resources import Resources, UserRequest
+from jobhub.web.schemas import job_view
+
+Ticket = Annotated[str | None, QueryParameter(max_length=100, description="From POST /auth/ticket, instead of the Authorization header")]
+Events = AsyncGenerator[PlacedJob | None, None]
+
+_RECONNECT = b"retry: 2000\n\n"  # milliseconds; a restarted server is back in about this time
+_HEARTBEAT = b": still here\n\n"
+_GOODBYE = b": the server is about to stop, come again\n\n"
+_HEADERS = [
+    (b"content-type", b"text/event-stream"),
+    (b"x-accel-buffering", b"no"),  # nginx would collect the events otherwise
+]
+
+
+class EventStream(Response[bytes]):
+    """The events of one stream, sent until they end, the client hangs up or the process is told to stop."""
+
+    def __init__(self, events: Events, *, limit: StreamLimit, user: User, resources: Resources) -> None:
+        super().__init__(b"")
+        self._events = events
+        self._limit = limit
+        self._user = user
+        self._live = resources.live
+
+    def to_asgi_response(self, app: Any, request: Request[Any, Any, Any], **_: Any) -> Any:
+        """The ASGI application that sends it."""
+        return self._answer
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._limit.hold(self._user):
+            await unless_gone(receive, self._send_all(send, is_head=scope["state"].get("is_head", False)))
+
+    async def _send_all(self, send: Send, *, is_head: bool) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        if not is_head:
+            async with aclosing(self._events) as events:
+                await _send_part(send, _RECONNECT)
+                async for placed in events:
+                    await _send_part(send, _event(placed) if placed else _HEARTBEAT)
+            if self._live.jobs.is_over:
+                await _send_part(send, _GOODBYE)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _send_part(send: Send, part: bytes) -> None:
+    await send({"type": "http.response.body", "body": part, "more_body": True})
+
+
+def _event(placed: PlacedJob) -> bytes:
+    return b"id: %d\nevent: job\ndata: %b\n\n" % (placed.job.version, msgspec.json.encode(job_view(placed)))
+
+
+class EventController(Controller):
+    path = "/jobs"
+    tags = ("jobs",)
+    opt = {"takes_ticket": True}  # noqa: RUF012 - Litestar's interface
+
+    @get("/{job_id:uuid}/events", media_type="text/event-stream", summary="Follow a job")
+    async def follow(
+        self, request: UserRequest, job_id: FromPath[UUID], resources: NamedDependency[Resources], ticket: Ticket = None
+    ) -> EventStream:
+        """Server-Sent Events: `job` with the whole job, `id:` its version. The current state comes first, so a reconnect misses nothing;
+        then every change, at most four a second; a comment every 15 s. The stream ends after the final state.
+        """
+        await waiting.read(resources.live, job_id, by=request.user)  # a 404 can't be said later
+        return _stream(request, resources, lambda follower: follower.job(job_id))
+
+    @get("/events", media_type="text/event-stream", summary="Follow your jobs")
+    async def follow_own(self, request: UserRequest, resources: NamedDependency[Resources], ticket: Ticket = None) -> EventStream:
+        """As the events of one job, for your 1,000 newest: first all of them as they are, oldest first, then each that changes or is new.
+        The stream has no end.
+        """
+        return _stream(request, resources, lambda follower: follower.own_jobs())
+
+
+def _stream(request: UserRequest, resources: Resources, follow: Callable[[Follower], Events]) -> EventStream:
+    follower = Follower(resources.db, resources.live, resources.accounts, request.user)
+    return EventStream(follow(follower), limit=resources.streams, user=request.user, resources=resources)
