@@ -103,6 +103,8 @@ async def _live(db: Database, stopping: asyncio.Event) -> AsyncIterator[Live]:
         await live.close()
 
 
-def create_app(*, dsn: str, key: bytes, registry: Registry, limits: Limits, streams_per_user: int, stopping: asyncio.Event) -> Edge:
+def create_app(
+    *, dsn: str, key: bytes, registry: Registry, limits: Limits = NO_LIMITS, streams_per_user: int, stopping: asyncio.Event
+) -> Edge:
     """The whole ASGI application."""
     return Edge(create_litestar(dsn=dsn, key=key, registry=registry, limits=limits, streams_per_user=streams_per_user, stopping=stopping))
