@@ -40,7 +40,8 @@ async def read_news(
         now = later
     if now == before:
         return job
-    return await read(live, job_id, by=await active_user(users, by.id))
+    async with live.turns:
+        return await read(live, job_id, by=await active_user(users, by.id))
 
 
 def _is_awaited(marks: Marks, is_known: Callable[[int], bool] | None) -> bool:

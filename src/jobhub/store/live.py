@@ -3,6 +3,7 @@
 Not here: how waiting works (`store.watching`), who may wait for what (`services.waiting`, `services.streams`).
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
@@ -21,6 +22,7 @@ _OWNERS_AT_ONCE = 20
 # Each may carry megabytes of result, and they are in memory together.
 _READS_AT_ONCE = 20
 _READ_STATEMENTS_AT_ONCE = 2
+_TURNS = 50
 
 
 class Mark(NamedTuple):
@@ -43,6 +45,8 @@ class Live:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        # For reads after a wait: thousands may be told at once, and the patience of the last is not to run out behind the others.
+        self.turns = asyncio.Semaphore(_TURNS)
         self.jobs: Watch[UUID, Marks] = Watch(self._look_at_jobs, pause_seconds=JOBS_PAUSE_SECONDS)
         self.owners: Watch[UUID, Marks] = Watch(self._look_at_owners, pause_seconds=OWNERS_PAUSE_SECONDS)
         self._reads: Batches[tuple[UUID, UUID | None], Job | None] = Batches(

@@ -15,8 +15,8 @@ from jobhub.domain.errors import DatabaseUnavailable
 Key = TypeVar("Key")
 State = TypeVar("State")
 
-# Three quarters of the time pass between looks, also where one takes long: many who wait make them rarer and don't fill the database.
-_PAUSES_PER_LOOK = 3
+# Half of the time passes between looks, also where one takes long: many who wait make them rarer and don't fill the database.
+_PAUSES_PER_LOOK = 1
 _LONGEST_PAUSE_SECONDS = 1.0  # also after a failure
 
 _log = structlog.get_logger("jobhub.store")
