@@ -93,7 +93,8 @@ BEGIN
         SELECT counted.place, counted.owner_id, dense_rank() OVER (PARTITION BY counted.owner_id ORDER BY counted.first_place) AS nth
         FROM counted
     ),
-    room AS (
+    -- Once for each owner, not for each of their submits.
+    room AS MATERIALIZED (
         SELECT
             owners.owner_id,
             nullif(max_per_minute, 0) - recent.submits AS this_minute,
