@@ -199,6 +199,9 @@ class Topology:
             "JOBHUB_SECRET_KEY": factories.KEY.decode(),
             "JOBHUB_HANDLERS": "tests.faults.handlers",
             "JOBHUB_SHUTDOWN_GRACE_SECONDS": str(GRACE_SECONDS),
+            # Here everybody works as hard as they can.
+            "JOBHUB_MAX_SUBMITS_PER_MINUTE": "0",
+            "JOBHUB_MAX_PENDING_JOBS": "0",
             VARIABLE: str(self.ledger),
         }
 
