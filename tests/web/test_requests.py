@@ -1,8 +1,8 @@
 """How bodies come in: content types, encodings, sizes."""
 
+import asyncio
 import inspect
 import json
-import time
 
 import pytest
 
@@ -126,7 +126,7 @@ async def test_a_body_of_a_clean_up_is_ignored(api, admin):
     assert (await api.call(admin, "DELETE", "/jobs/admin/cleanup", b"{not json")).status_code == 200
 
 
-async def test_a_hostile_body_is_refused_fast(api, alice):
+async def test_a_hostile_body_is_refused_without_end_of_work_or_words(api, alice):
     members = ",".join(f'"{number:x}":1' for number in range(26_000))
     bodies = [
         f'{{{members},"{25_999:x}":1}}'.encode(),
@@ -135,12 +135,11 @@ async def test_a_hostile_body_is_refused_fast(api, alice):
         b'{"tags":[' + b'"",' * 60_000 + b'""]}',
     ]
 
-    started = time.perf_counter()
-    answers = [await api.call(alice, "POST", "/jobs", body) for body in bodies]
+    async with asyncio.timeout(60):  # what is quadratic in them takes minutes
+        answers = [await api.call(alice, "POST", "/jobs", body) for body in bodies]
 
     assert [answer.status_code for answer in answers] == [400] * 4
     assert all(len(answer.content) < 20_000 for answer in answers)
-    assert time.perf_counter() - started < 4
 
 
 def test_no_request_is_sent_through_a_thread(registry):

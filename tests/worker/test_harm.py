@@ -112,7 +112,9 @@ def test_whatever_a_handler_does_in_its_process_harms_nobody_else(dsn: str, sql:
         assert_neighbours_are_well(sql)
         assert [row.pid for row in worker_rows(sql)] == [worker.pid]
     results = {act: factories.job_row(sql, made[act]).result for act in ("read_standard_input", "fork_and_return_twice")}
-    assert results == {"read_standard_input": "", "fork_and_return_twice": "original"}
+    # Both the original and its copy return; the first word counts, whosever it is.
+    assert results["fork_and_return_twice"] in ("original", "copy")
+    assert results | {"fork_and_return_twice": ""} == {"read_standard_input": "", "fork_and_return_twice": ""}
     row = factories.job_row(sql, made["report_without_end"])
     assert (row.progress_percentage, row.progress_message) == (100, "Number 199999")
     assert len(worker.log) < 2_000_000
