@@ -8,6 +8,7 @@ from litestar.di import Provide
 
 from jobhub.domain.job_types import Registry
 from jobhub.domain.submission import MAX_BODY_BYTES
+from jobhub.services.figures import FigureReader
 from jobhub.services.passwords import Passwords
 from jobhub.store.database import Database
 from jobhub.store.submissions import Submissions
@@ -15,9 +16,12 @@ from jobhub.store.users import Accounts
 from jobhub.web.accounts import AuthController, UserController
 from jobhub.web.admin import AdminController
 from jobhub.web.auth import Authentication
+from jobhub.web.counting import ResponseCounts
 from jobhub.web.edge import Edge
 from jobhub.web.health import livez, readyz
 from jobhub.web.jobs import JobController, list_job_types
+from jobhub.web.methods import AnswerOptions
+from jobhub.web.metrics import metrics
 from jobhub.web.openapi import assets_router, openapi_config, openapi_json
 from jobhub.web.problems import HANDLERS
 from jobhub.web.requests import StrictRequest, UrlCheck
@@ -26,8 +30,9 @@ from jobhub.web.resources import Resources, provide_resources
 POOL_SIZE = 10  # more connections than this make a two-core server slower, not faster
 
 
-def create_litestar(*, dsn: str, key: bytes, registry: Registry) -> Litestar:
+def create_litestar(*, dsn: str, key: bytes, registry: Registry, metrics_token: str | None = None) -> Litestar:
     """The application without its edge."""
+    responses = ResponseCounts()
 
     @asynccontextmanager
     async def resources(app: Litestar) -> AsyncIterator[None]:
@@ -35,7 +40,15 @@ def create_litestar(*, dsn: str, key: bytes, registry: Registry) -> Litestar:
         try:
             async with Database.open(dsn, max_size=POOL_SIZE, application_name="jobhub api") as db:
                 app.state.resources = Resources(
-                    db=db, submissions=Submissions(db), accounts=Accounts(db), registry=registry, passwords=passwords, key=key
+                    db=db,
+                    submissions=Submissions(db),
+                    accounts=Accounts(db),
+                    registry=registry,
+                    passwords=passwords,
+                    key=key,
+                    figures=FigureReader(db, registry),
+                    responses=responses,
+                    metrics_token=metrics_token,
                 )
                 yield
         finally:
@@ -50,13 +63,15 @@ def create_litestar(*, dsn: str, key: bytes, registry: Registry) -> Litestar:
             UserController,
             livez,
             readyz,
+            metrics,
             openapi_json,
             assets_router(),
         ],
         lifespan=[resources],
-        middleware=[Authentication(), UrlCheck()],
+        middleware=[AnswerOptions(), Authentication(), UrlCheck()],
         dependencies={"resources": Provide(provide_resources)},
         exception_handlers=HANDLERS,
+        before_send=[responses.count_response],
         request_class=StrictRequest,
         request_max_body_size=MAX_BODY_BYTES,
         openapi_config=openapi_config(),
@@ -64,6 +79,6 @@ def create_litestar(*, dsn: str, key: bytes, registry: Registry) -> Litestar:
     )
 
 
-def create_app(*, dsn: str, key: bytes, registry: Registry) -> Edge:
+def create_app(*, dsn: str, key: bytes, registry: Registry, metrics_token: str | None) -> Edge:
     """The whole ASGI application."""
-    return Edge(create_litestar(dsn=dsn, key=key, registry=registry))
+    return Edge(create_litestar(dsn=dsn, key=key, registry=registry, metrics_token=metrics_token))

@@ -18,6 +18,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     secret_key: str | None = None
     host: str = "127.0.0.1"
     port: int = 8000
+    metrics_token: str | None = None
     data_dir: Path = Path(".jobhub")
     handlers: tuple[str, ...] = ()
     demo: bool = False

@@ -25,7 +25,7 @@ def run_serve(settings: Settings) -> int:
 
     configure_logging(settings.log_level)
     registry = load_registry(settings.handlers, demo=settings.demo)
-    app = create_app(dsn=database_url(settings), key=secret_key(settings), registry=registry)
+    app = create_app(dsn=database_url(settings), key=secret_key(settings), registry=registry, metrics_token=settings.metrics_token)
     return serve(app, host=settings.host, port=settings.port)
 
 

@@ -22,13 +22,14 @@ class Authentication(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         handler: BaseRouteHandler = scope["route_handler"]
-        if not handler.opt.get("public") and scope.get("method") != "OPTIONS":
+        if not handler.opt.get("public"):
             resources: Resources = scope["litestar_app"].state.resources
-            scope["user"] = await accounts.authenticate(resources.accounts, resources.key, _bearer_token(scope))
+            scope["user"] = await accounts.authenticate(resources.accounts, resources.key, bearer_token(scope))
         await next_app(scope, receive, send)
 
 
-def _bearer_token(scope: Scope) -> str:
+def bearer_token(scope: Scope) -> str:
+    """The token of the Authorization header. Raises Unauthenticated: there is none, or it is no bearer token."""
     values = [value for name, value in scope["headers"] if name == b"authorization"]
     if not values:
         raise Unauthenticated("Send a token: Authorization: Bearer …")
@@ -41,9 +42,9 @@ def _bearer_token(scope: Scope) -> str:
 
 
 async def administrators_only(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
-    """A guard. Raises NotPermitted unless an administrator asks. OPTIONS tells no secrets and has no user.
+    """A guard. Raises NotPermitted unless an administrator asks.
 
     Async, though it waits for nothing: Litestar runs a plain function in a thread.
     """
-    if connection.scope.get("method") != "OPTIONS" and not connection.user.is_admin:
+    if not connection.user.is_admin:
         raise NotPermitted

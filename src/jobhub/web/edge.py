@@ -3,6 +3,7 @@
 A request id, the headers that make browsers careful, and HEAD wherever there is GET.
 """
 
+import time
 from typing import Any
 
 import uuid_utils
@@ -32,10 +33,11 @@ class Edge:
             await self._app(scope, receive, send)
             return
         request_id = str(uuid_utils.uuid7())
-        scope["state"] = {**scope.get("state", {}), "request_id": request_id}
+        scope["state"] = {**scope.get("state", {}), "request_id": request_id, "started_at": time.perf_counter()}
         is_head = scope["method"] == "HEAD"
         if is_head:
-            scope["method"] = HttpMethod.GET
+            # On a copy: the server has to go on knowing that this is HEAD, or it misses the body it was told the length of.
+            scope = {**scope, "method": HttpMethod.GET}
 
         async def send_on(message: Message) -> None:
             if message["type"] == "http.response.start":
