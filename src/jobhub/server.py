@@ -9,6 +9,8 @@ import uvicorn
 import uvloop
 from litestar.types import ASGIApp
 
+from jobhub.strict_http import StrictProtocol
+
 # How long requests that are being answered may take once the process was told to stop.
 GRACE_SECONDS = 5
 
@@ -33,7 +35,7 @@ def serve(app: ASGIApp, *, host: str, port: int) -> int:
         app,
         host=host,
         port=port,
-        http="httptools",
+        http=StrictProtocol,
         lifespan="on",
         ws="none",
         access_log=False,
