@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export PYTHONDONTWRITEBYTECODE ?=
 
-.PHONY: help install install-dev run test model bench check fmt lock clean
+.PHONY: help install install-dev run test model fuzz bench check fmt lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,9 @@ NODE_PEERS := bench/peers/node
 # Without npm its peers are named as missing.
 $(NODE_PEERS)/node_modules/.package-lock.json: $(NODE_PEERS)/package-lock.json
 	@if command -v npm >/dev/null; then npm ci --prefix $(NODE_PEERS) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@; fi
+
+fuzz: install-dev ## let schemathesis send EXAMPLES requests (1000) to every operation, as user and as administrator
+	JOBHUB_FUZZ_EXAMPLES=$${EXAMPLES:-1000} $(BIN)/python -m pytest -n 2 tests/contract/test_fuzz.py $(ARGS)
 
 bench: $(VENV)/.bench $(NODE_PEERS)/node_modules/.package-lock.json ## measure what the documents claim about speed (bench/README.md); QUICK=1, ARGS="--only drain"
 	$(BIN)/python -m bench --markdown bench-report.md $(if $(QUICK),--quick) $(ARGS)
