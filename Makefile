@@ -12,7 +12,7 @@ SECONDS ?= 60
 SEED ?= 1
 FAULTS := .faults
 
-.PHONY: help install install-dev run test model faults bench check fmt lock clean
+.PHONY: help install install-dev run test model faults fuzz bench check fmt lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,6 +57,9 @@ NODE_PEERS := bench/peers/node
 # Without npm its peers are named as missing.
 $(NODE_PEERS)/node_modules/.package-lock.json: $(NODE_PEERS)/package-lock.json
 	@if command -v npm >/dev/null; then npm ci --prefix $(NODE_PEERS) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@; fi
+
+fuzz: install-dev ## let schemathesis send EXAMPLES requests (100) to every operation, as user and as administrator
+	JOBHUB_FUZZ_EXAMPLES=$${EXAMPLES:-100} $(BIN)/python -m pytest -n 2 tests/contract/test_fuzz.py $(ARGS)
 
 bench: $(VENV)/.bench $(NODE_PEERS)/node_modules/.package-lock.json ## measure what the documents claim about speed (bench/README.md); QUICK=1, ARGS="--only drain"
 	$(BIN)/python -m bench --markdown bench-report.md $(if $(QUICK),--quick) $(ARGS)

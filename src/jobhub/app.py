@@ -10,6 +10,7 @@ from litestar.di import Provide
 from jobhub.domain.job_types import Registry
 from jobhub.domain.limits import NO_LIMITS, Limits
 from jobhub.domain.submission import MAX_BODY_BYTES
+from jobhub.services.figures import FigureReader
 from jobhub.services.passwords import Passwords
 from jobhub.services.streams import StreamLimit
 from jobhub.store.database import Database
@@ -19,10 +20,13 @@ from jobhub.store.users import Accounts
 from jobhub.web.accounts import AuthController, UserController
 from jobhub.web.admin import AdminController
 from jobhub.web.auth import Authentication
+from jobhub.web.counting import ResponseCounts
 from jobhub.web.edge import Edge
 from jobhub.web.events import EventController
 from jobhub.web.health import livez, readyz
 from jobhub.web.jobs import JobController, list_job_types
+from jobhub.web.methods import AnswerOptions
+from jobhub.web.metrics import metrics
 from jobhub.web.openapi import assets_router, openapi_config, openapi_json
 from jobhub.web.problems import HANDLERS
 from jobhub.web.requests import StrictRequest, UrlCheck
@@ -38,10 +42,12 @@ def create_litestar(
     registry: Registry,
     limits: Limits = NO_LIMITS,
     streams_per_user: int = 10,
+    metrics_token: str | None = None,
     stopping: asyncio.Event | None = None,
 ) -> Litestar:
     """The application without its edge. Once `stopping` is set, nobody is made to wait any longer and every stream ends."""
     stopping = stopping or asyncio.Event()
+    responses = ResponseCounts()
 
     @asynccontextmanager
     async def resources(app: Litestar) -> AsyncIterator[None]:
@@ -57,6 +63,9 @@ def create_litestar(
                     registry=registry,
                     passwords=passwords,
                     key=key,
+                    figures=FigureReader(db, registry),
+                    responses=responses,
+                    metrics_token=metrics_token,
                 )
                 yield
         finally:
@@ -72,13 +81,15 @@ def create_litestar(
             UserController,
             livez,
             readyz,
+            metrics,
             openapi_json,
             assets_router(),
         ],
         lifespan=[resources],
-        middleware=[Authentication(), UrlCheck()],
+        middleware=[AnswerOptions(), Authentication(), UrlCheck()],
         dependencies={"resources": Provide(provide_resources)},
         exception_handlers=HANDLERS,
+        before_send=[responses.count_response],
         request_class=StrictRequest,
         request_max_body_size=MAX_BODY_BYTES,
         openapi_config=openapi_config(),
@@ -104,7 +115,23 @@ async def _live(db: Database, stopping: asyncio.Event) -> AsyncIterator[Live]:
 
 
 def create_app(
-    *, dsn: str, key: bytes, registry: Registry, limits: Limits = NO_LIMITS, streams_per_user: int, stopping: asyncio.Event
+    *,
+    dsn: str,
+    key: bytes,
+    registry: Registry,
+    limits: Limits = NO_LIMITS,
+    streams_per_user: int,
+    metrics_token: str | None = None,
+    stopping: asyncio.Event,
 ) -> Edge:
     """The whole ASGI application."""
-    return Edge(create_litestar(dsn=dsn, key=key, registry=registry, limits=limits, streams_per_user=streams_per_user, stopping=stopping))
+    app = create_litestar(
+        dsn=dsn,
+        key=key,
+        registry=registry,
+        limits=limits,
+        streams_per_user=streams_per_user,
+        metrics_token=metrics_token,
+        stopping=stopping,
+    )
+    return Edge(app)

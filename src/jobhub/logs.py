@@ -13,7 +13,16 @@ import structlog
 
 # What an outage of the database makes every loop and every request say. `database_lost` and `database_back` say when it was.
 OF_AN_OUTAGE = frozenset(
-    {"claim_failed", "outcomes_wait", "loop_waits_for_database", "listener_lost", "lease_not_renewed", "request_refused", "database_lost"}
+    {
+        "claim_failed",
+        "outcomes_wait",
+        "loop_waits_for_database",
+        "listener_lost",
+        "lease_not_renewed",
+        "request_refused",
+        "database_lost",
+        "figures_not_read",
+    }
 )
 SECONDS_BETWEEN = 60.0
 

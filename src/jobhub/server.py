@@ -14,7 +14,8 @@ from typing import Any
 import uvicorn
 import uvloop
 from litestar.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from jobhub.strict_http import StrictProtocol
 
 # How long requests that are being answered may take once the process was told to stop.
 GRACE_SECONDS = 5
@@ -47,7 +48,7 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-class Protocol(HttpToolsProtocol):
+class Protocol(StrictProtocol):
     """Ends connections whose reader takes nothing, or is not there any more.
 
     What waits to be sent is bounded by the transport's buffer and one message of the app; this bounds for how long.

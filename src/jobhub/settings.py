@@ -21,6 +21,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_submits_per_minute: int = 600
     max_pending_jobs: int = 10_000
     streams_per_user: int = 10
+    metrics_token: str | None = None
     data_dir: Path = Path(".jobhub")
     handlers: tuple[str, ...] = ()
     demo: bool = False

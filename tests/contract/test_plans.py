@@ -74,12 +74,14 @@ HOT = {
     "force_complete_job": {"job_id": ONE, "result": None, **BY},
     "clean_up_jobs": {"cutoff": NOW - timedelta(days=30), "statuses": ["completed"]},
     "oldest_due": {},
+    "count_ended_attempts": {"since": NOW - timedelta(seconds=15), "until": NOW},
+    "count_finishes": {"since": NOW - timedelta(seconds=15), "until": NOW},
 }
 # A sequential scan, or one of an index from one end to the other.
 _WHOLE_SCAN = re.compile(
     r"((?:Seq Scan|(?<!Bitmap )Index(?: Only)? Scan using \w+) on (?:jobs|procrastinate_jobs)\b)[^\n]*\n(?!\s+Index Cond)"
 )
-_SCAN = re.compile(r"Seq Scan on (?:jobs|procrastinate_jobs)\b.*")
+_SCAN = re.compile(r"Seq Scan on (?:jobs|job_attempts|procrastinate_jobs)\b.*")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tests import factories
 from tests.factories import KEY
 
 PUBLIC = {
-    *("POST /auth/token", "POST /auth/refresh", "GET /livez", "GET /readyz", "GET /openapi.json"),
+    *("POST /auth/token", "POST /auth/refresh", "GET /livez", "GET /readyz", "GET /metrics", "GET /openapi.json"),
     *("GET /docs", "GET /docs/{path:str}", "GET /docs/openapi.json", "GET /docs/oauth2-redirect.html"),
     *("GET /docs/assets/{file_path:path}", "HEAD /docs/assets/{file_path:path}"),
 }

@@ -1,10 +1,13 @@
 """What holds for every response: ids, careful headers, HEAD, methods, slashes."""
 
+import re
 from uuid import UUID
 
 import pytest
 
+from jobhub.app import create_litestar
 from jobhub.web.edge import Edge
+from tests import factories
 
 SOME_ID = "01890a5d-0000-7000-8000-0000deadbeef"
 
@@ -41,11 +44,14 @@ async def test_the_server_is_given_no_body_to_send_for_head():
     async def send(message):
         sent.append(message)
 
-    await Edge(app)({"type": "http", "method": "HEAD", "headers": []}, None, send)
+    scope = {"type": "http", "method": "HEAD", "headers": []}
+    await Edge(app)(scope, None, send)
 
     # httpx would leave the body out by itself; the length stays that of GET, RFC 9110 section 9.3.2
     assert (b"content-length", b"4") in sent[0]["headers"]
     assert sent[1]["body"] == b""
+    # The server has to go on knowing that it answers HEAD: tests/acceptance/test_raw_http.py
+    assert scope["method"] == "HEAD"
 
 
 async def test_head_is_for_administrators_where_get_is(api, alice, admin):
@@ -75,6 +81,20 @@ async def test_a_wrong_method_is_a_405_that_says_what_is_allowed(api, alice, met
     assert set(response.headers["allow"].replace(" ", "").split(",")) == allowed
     if method != "HEAD":
         assert response.json()["code"] == "method_not_allowed"
+
+
+async def test_every_path_tells_the_same_methods_to_options_and_with_a_405(api, registry):
+    app = create_litestar(dsn="postgresql:///nowhere", key=factories.KEY, registry=registry)
+    expected, told = {}, {}
+    for route in app.routes:
+        path = re.sub(r"\{\w+:uuid\}", SOME_ID, route.path)
+        expected[path] = expected.get(path, set()) | set(route.methods) | ({"HEAD"} if "GET" in route.methods else set())
+        answers = [await api.client.request(method, path) for method in ("OPTIONS", "TRACE")]
+        assert [answer.status_code for answer in answers] == [204, 405]
+        told[path] = [set(answer.headers["allow"].split(", ")) for answer in answers]
+
+    assert told == {path: [methods, methods] for path, methods in expected.items()}
+    assert expected["/jobs"] == {"GET", "HEAD", "POST", "OPTIONS"}
 
 
 @pytest.mark.parametrize("path", ["/jobs", "/job-types", "/auth/me", "/livez", "/jobs/{id}", "/jobs/{id}/attempts"])

@@ -34,6 +34,7 @@ def run_serve(settings: Settings) -> int:
         registry=registry,
         limits=limits,
         streams_per_user=settings.streams_per_user,
+        metrics_token=settings.metrics_token,
         stopping=stopping,
     )
     return serve(app, host=settings.host, port=settings.port, on_stop=stopping.set)

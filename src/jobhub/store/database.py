@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, nullcontext,
 from typing import Any, TypeVar
 
 import asyncpg
+import msgspec
 import structlog
 
 from jobhub.domain.errors import DatabaseUnavailable
@@ -35,6 +36,14 @@ _SIGN_OF_LIFE_SECONDS = 1.0
 _LOST_RACE = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 _TRIES = 3
 _log = structlog.get_logger("jobhub.store")
+
+
+class PoolUse(msgspec.Struct, frozen=True, kw_only=True):
+    """Connections of a pool: in use, open and free, and how many there may be."""
+
+    busy: int
+    idle: int
+    limit: int
 
 
 class Database:
@@ -77,6 +86,11 @@ class Database:
                     await pool.close()
             except AWAY:
                 pool.terminate()
+
+    def pool_use(self) -> PoolUse:
+        """How many connections there are now."""
+        idle = self._pool.get_idle_size()
+        return PoolUse(busy=self._pool.get_size() - idle, idle=idle, limit=self._pool.get_max_size())
 
     async def fetch(self, name: str, **parameters: Any) -> list[asyncpg.Record]:
         """All rows of a statement."""

@@ -24,23 +24,24 @@ class Authentication(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         handler: BaseRouteHandler = scope["route_handler"]
-        if not handler.opt.get("public") and scope.get("method") != "OPTIONS":
+        if not handler.opt.get("public"):
             resources: Resources = scope["litestar_app"].state.resources
             scope["user"] = await _user(scope, resources, takes_ticket=handler.opt.get("takes_ticket", False))
         await next_app(scope, receive, send)
 
 
 async def _user(scope: Scope, resources: Resources, *, takes_ticket: bool) -> User:
-    authorizations = [value for name, value in scope["headers"] if name == b"authorization"]
     given = [value for name, value in parse_qsl(scope["query_string"].decode("latin-1")) if name == "ticket"] if takes_ticket else []
     if not given:
-        return await accounts.authenticate(resources.accounts, resources.key, _bearer_token(authorizations))
-    if authorizations or len(given) > 1:
+        return await accounts.authenticate(resources.accounts, resources.key, bearer_token(scope))
+    if _authorizations(scope) or len(given) > 1:
         raise Unauthenticated("Send one ticket or a token, not both and not several.", code="invalid_token")
     return await tickets.use_ticket(resources.db, given[0])
 
 
-def _bearer_token(values: list[bytes]) -> str:
+def bearer_token(scope: Scope) -> str:
+    """The token of the Authorization header. Raises Unauthenticated: there is none, or it is no bearer token."""
+    values = _authorizations(scope)
     if not values:
         raise Unauthenticated("Send a token: Authorization: Bearer …")
     if len(values) > 1:
@@ -51,10 +52,14 @@ def _bearer_token(values: list[bytes]) -> str:
     return token.strip()
 
 
+def _authorizations(scope: Scope) -> list[bytes]:
+    return [value for name, value in scope["headers"] if name == b"authorization"]
+
+
 async def administrators_only(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
-    """A guard. Raises NotPermitted unless an administrator asks. OPTIONS tells no secrets and has no user.
+    """A guard. Raises NotPermitted unless an administrator asks.
 
     Async, though it waits for nothing: Litestar runs a plain function in a thread.
     """
-    if connection.scope.get("method") != "OPTIONS" and not connection.user.is_admin:
+    if not connection.user.is_admin:
         raise NotPermitted

@@ -3,6 +3,7 @@
 A request id, the headers that make browsers careful, and HEAD wherever there is GET.
 """
 
+import time
 from typing import Any
 
 import uuid_utils
@@ -34,7 +35,7 @@ class Edge:
         request_id = str(uuid_utils.uuid7())
         is_head = scope["method"] == "HEAD"
         scope = scope.copy()  # the server's own has to go on saying HEAD, or it counts and frames a body
-        scope["state"] = {**scope.get("state", {}), "request_id": request_id, "is_head": is_head}
+        scope["state"] = {**scope.get("state", {}), "request_id": request_id, "is_head": is_head, "started_at": time.perf_counter()}
         if is_head:
             scope["method"] = HttpMethod.GET
 

@@ -4,11 +4,12 @@ from typing import Any
 
 from litestar import Request, Response, Router, get
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 from litestar.static_files import create_static_files_router
 
 from jobhub import __version__
+from jobhub.web.document import completed
 
 _ASSETS = "/docs/assets"
 
@@ -20,6 +21,7 @@ def openapi_config() -> OpenAPIConfig:
         version=__version__,
         description="Submit background jobs, watch them, read their results.",
         path="/docs",
+        operation_id_creator=lambda handler, _method, _path: handler.handler_name,
         components=Components(
             security_schemes={
                 "bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT", description="From POST /auth/token")
@@ -34,21 +36,36 @@ def openapi_config() -> OpenAPIConfig:
         ],
         openapi_router=Router("/docs", route_handlers=[], opt={"public": True}, include_in_schema=False),
         render_plugins=[
-            SwaggerRenderPlugin(
+            _CompletedPage(
                 path="/",
                 js_url=f"{_ASSETS}/swagger-ui-bundle.js",
                 css_url=f"{_ASSETS}/swagger-ui.css",
                 standalone_preset_js_url=f"{_ASSETS}/swagger-ui-standalone-preset.js",
                 favicon=f'<link rel="icon" type="image/png" href="{_ASSETS}/favicon-32x32.png">',
             ),
+            _CompletedJson(),
         ],
     )
+
+
+class _CompletedPage(SwaggerRenderPlugin):
+    """The page at /docs."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        return super().render(request, completed(openapi_schema))
+
+
+class _CompletedJson(JsonRenderPlugin):
+    """The document once more, where Litestar would put its own."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        return super().render(request, completed(openapi_schema))
 
 
 @get("/openapi.json", opt={"public": True}, include_in_schema=False, sync_to_thread=False)
 def openapi_json(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
     """The OpenAPI 3.1 document."""
-    return Response(request.app.openapi_schema.to_schema())
+    return Response(completed(request.app.openapi_schema.to_schema()))
 
 
 def assets_router() -> Router:

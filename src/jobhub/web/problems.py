@@ -85,9 +85,6 @@ def _headers(error: errors.JobhubError) -> dict[str, str]:
             return {"Retry-After": str(_STREAM_RETRY_AFTER_SECONDS)}
         case errors.DatabaseUnavailable():
             return {"Retry-After": str(RETRY_AFTER_SECONDS)}
-        case errors.PayloadTooLarge():
-            # The rest of the body was not read: the connection can't be used again.
-            return {"Connection": "close"}
         case _:
             return {}
 
@@ -125,7 +122,10 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
         405: f"{request.method} is not possible here; `Allow` says what is.",
         413: "The body is larger than 262144 bytes.",
     }.get(status, error.detail or http.HTTPStatus(status).phrase)
-    return _answer(request, status, _CODES.get(status, "refused"), detail, headers=dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if status == 413:
+        headers["Connection"] = "close"  # the rest of the body was not read, and is not going to be
+    return _answer(request, status, _CODES.get(status, "refused"), detail, headers=headers)
 
 
 def on_bug(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:

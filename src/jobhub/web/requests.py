@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 from litestar import Request
 from litestar.connection import ASGIConnection
+from litestar.exceptions import ClientException, InternalServerException
 from litestar.handlers.base import BaseRouteHandler
 from litestar.middleware import ASGIMiddleware
 from litestar.params import QueryParameter
@@ -40,6 +41,13 @@ class StrictRequest(Request[Any, Any, Any]):
 
     A handler with `opt={"read_body": f}` gets `f(request, body)` instead of the plain conversion.
     """
+
+    async def body(self) -> bytes:
+        """All of it. Raises ClientException: the client has gone, and nobody will read the answer."""
+        try:
+            return await super().body()
+        except InternalServerException as error:  # its only reason here
+            raise ClientException("The client went away before its request was complete.") from error
 
     async def json(self) -> Any:
         """The body as the type the handler asks for.

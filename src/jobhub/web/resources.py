@@ -8,6 +8,7 @@ from litestar.datastructures import State
 
 from jobhub.domain.job_types import Registry
 from jobhub.domain.users import User
+from jobhub.services.figures import FigureReader
 from jobhub.services.passwords import Passwords
 from jobhub.services.streams import StreamLimit
 from jobhub.store.database import Database
@@ -15,10 +16,11 @@ from jobhub.store.jobs import Act
 from jobhub.store.live import Live
 from jobhub.store.submissions import Submissions
 from jobhub.store.users import Accounts
+from jobhub.web.counting import ResponseCounts
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
-    """The database, what is shared of its statements, who listens, the job types, and the keys."""
+    """The database, what is shared of its statements, who listens, the job types, the keys, and what is counted."""
 
     db: Database
     submissions: Submissions
@@ -28,6 +30,9 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     registry: Registry
     passwords: Passwords
     key: bytes
+    figures: FigureReader
+    responses: ResponseCounts
+    metrics_token: str | None
 
 
 async def provide_resources(state: State) -> Resources:
