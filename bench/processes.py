@@ -104,8 +104,18 @@ def _children(pid: int) -> list[int]:
 
 
 def peak_mib(pid: int) -> float:
-    """source: proc_pid_status(5): VmHWM, in KiB"""
+    """Resident memory at its highest."""
+    return _memory_mib(pid, "VmHWM")
+
+
+def resident_mib(pid: int) -> float:
+    """Resident memory now."""
+    return _memory_mib(pid, "VmRSS")
+
+
+def _memory_mib(pid: int, field: str) -> float:
+    """source: proc_pid_status(5), in KiB"""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(f"{field}:"):
             return int(line.split()[1]) / 1024
-    raise Unmeasured(f"no VmHWM of process {pid}")
+    raise Unmeasured(f"no {field} of process {pid}")

@@ -9,32 +9,25 @@ accounts, no rules and no idempotency keys.
 
 import argparse
 import json
-import os
-import secrets
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 import msgspec
 import psycopg
 
 from bench import run
+from bench.api import START_SECONDS, environ, listening, prepare, running_api, token
 from bench.goals import Goal, at_least
-from bench.peers import jobhub_peer
 from bench.processes import Unmeasured, cpu_seconds
 from bench.server import Server
 from bench.tables import Table, median, ratio
 
 TITLE = "Submits over HTTP"
 QUICK = {"seconds": 2.0}
-START_SECONDS = 60.0
 WARM_UP_SECONDS = 0.5
-EMAIL = "bench@example.org"
-SECRET_KEY = secrets.token_urlsafe(32)
 BODY = json.dumps({"job_type": "bench.nothing", "title": "Measure", "parameters": {"n": 1}}).encode()
 NAMES = {"jobhub": "jobhub serve", "bare": "bare handler"}
 
@@ -73,9 +66,9 @@ def tables(server: Server, options: argparse.Namespace) -> Iterator[Table]:
 
 def measure(server: Server, api: str, connections: int, seconds: float) -> Load:
     """One API process on an empty database under load for a time."""
-    template = server.template("jobhub-user", _prepare)
-    with server.database(template) as dsn, _running_api(api, dsn) as (process, port):
-        request = _request(_jobhub(dsn, "token", EMAIL))
+    template = server.template("jobhub-user", prepare)
+    with server.database(template) as dsn, _running(api, dsn) as (process, port):
+        request = _request(token(dsn))
         _send(port, connections, WARM_UP_SECONDS, request)
         before, cpu = _rows(dsn), cpu_seconds(process.pid)
         answer = _send(port, connections, seconds, request)
@@ -86,52 +79,13 @@ def measure(server: Server, api: str, connections: int, seconds: float) -> Load:
         return Load(accepted / answer["seconds"], answer["p50"], answer["p99"], cpu / accepted * 1e6)
 
 
-def _prepare(dsn: str) -> None:
-    jobhub_peer.prepare(dsn)
-    _jobhub(dsn, "users", "add", EMAIL, "--password-stdin", given=secrets.token_urlsafe(16))
-
-
-def _environ(dsn: str) -> dict[str, str]:
-    no_limits = {"JOBHUB_MAX_SUBMITS_PER_MINUTE": "0", "JOBHUB_MAX_PENDING_JOBS": "0"}
-    return os.environ | jobhub_peer.environ(dsn) | no_limits | {"JOBHUB_SECRET_KEY": SECRET_KEY}
-
-
-def _jobhub(dsn: str, *arguments: str, given: str = "") -> str:
-    command = [sys.executable, "-m", "jobhub", *arguments]
-    return subprocess.run(command, env=_environ(dsn), check=True, text=True, stdout=subprocess.PIPE, input=given).stdout.strip()
-
-
-def _request(token: str) -> bytes:
-    head = f"POST /jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+def _request(access_token: str) -> bytes:
+    head = f"POST /jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {access_token}\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY
 
 
-@contextmanager
-def _running_api(api: str, dsn: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    port = _free_port()
-    command = ["-m", "jobhub", "serve", "--port", str(port)] if api == "jobhub" else ["-m", "bench.bare_api", dsn, str(port)]
-    process = subprocess.Popen([sys.executable, *command], env=_environ(dsn), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while not _listens(port):
-            if time.monotonic() > deadline or process.poll() is not None:
-                raise Unmeasured(f"{api} did not start")
-            time.sleep(0.05)
-        yield process, port
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _running(api: str, dsn: str) -> AbstractContextManager[tuple[subprocess.Popen[bytes], int]]:
+    return running_api(dsn) if api == "jobhub" else listening(["-m", "bench.bare_api", dsn, "{port}"], environ(dsn))
 
 
 def _send(port: int, connections: int, seconds: float, request: bytes) -> dict[str, Any]:

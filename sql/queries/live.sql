@@ -1,13 +1,15 @@
 -- What those who wait for news of jobs look at, again and again, and the jobs they read then.
 
--- name: job_marks
--- Which versions of jobs there are now, for everybody of one process who waits.
--- params:  job_ids
--- returns: job_id, version, is_finished of those that there are
+-- name: changed_jobs
+-- Which jobs have another version than the given one, for everybody of one process who waits.
+-- params:  job_ids; versions, one for each: null for a job that is not known to be there
+-- returns: job_id, version, is_finished of those that have another one; version is null if there is no such job any more
 -- index:   jobs_pkey
-SELECT jobs.id AS job_id, jobs.version, jobs.status IN ('completed', 'failed', 'cancelled') AS is_finished
-FROM jobs
-WHERE jobs.id = ANY(:job_ids::uuid []);
+-- test:    tests/contract/test_plans.py
+SELECT given.job_id, jobs.version, jobs.status IN ('completed', 'failed', 'cancelled') AS is_finished
+FROM unnest(:job_ids::uuid [], :versions::bigint []) AS given (job_id, version)
+LEFT JOIN jobs ON given.job_id = jobs.id
+WHERE jobs.version IS DISTINCT FROM given.version;
 
 -- name: newest_marks_of_owners
 -- Which versions there are of each user's 1,000 newest jobs.

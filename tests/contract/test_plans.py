@@ -63,7 +63,7 @@ HOT = {
     "repair_deliveries": {"before_id": ONE},
     "list_running_jobs": {"worker_id": ONE},
     "get_job": {"job_id": ONE, "owner_id": ONE},
-    "job_marks": {"job_ids": [ONE]},
+    "changed_jobs": {"job_ids": [ONE], "versions": [1]},
     "newest_marks_of_owners": {"owner_ids": [ONE]},
     "get_jobs": {"job_ids": [ONE], "owner_ids": [ONE]},
     "list_attempts": {"job_id": ONE},

@@ -76,6 +76,10 @@ class Scene:
     def wait_for_status(self, job_id: UUID, *statuses: str, seconds: float = 40) -> None:
         wait_for(lambda: self.status(job_id) in statuses, seconds=seconds)
 
+    def wait_for_handler(self, job_id: UUID, *, seconds: float = 40) -> None:
+        """Until its handler has begun: its worker knows of it, not the database alone."""
+        wait_for(lambda: self.entries(job_id), seconds=seconds)
+
     def status(self, job_id: UUID) -> str:
         return str(self.sql("SELECT status::text FROM jobs WHERE id = %s", [job_id])[0][0])
 

@@ -73,7 +73,7 @@ def test_f14_a_black_hole_between_everybody_and_the_database(house: Topology, sc
     client = scene.client()
     with scene.nobody_restarts(), scene.workload():
         held = client.submit_surely("faults.quick", "held", seconds=10)
-        scene.wait_for_status(held, "running")
+        scene.wait_for_handler(held)  # before, the answer to its claim could be swallowed too: it would be put back, as F-13 has it
         with nemesis.black_hole(house.processes):
             calls = [client.submit("faults.quick", f"swallowed-{number}") for number in range(2)]
             scene.work_for(4)

@@ -20,9 +20,9 @@ class World:
         self.may_answer.set()
         self.failures: list[Exception] = []
 
-    async def look(self, keys: list[str]) -> dict[str, int]:
-        self.looks.append(sorted(keys))
-        found = {key: self.states.get(key, 0) for key in keys}
+    async def look(self, known: dict[str, int]) -> dict[str, int]:
+        self.looks.append(sorted(known))
+        found = {key: self.states.get(key, 0) for key in known if self.states.get(key, 0) != known[key]}
         self.begun.set()
         await self.may_answer.wait()
         if self.failures:
@@ -71,6 +71,17 @@ async def test_all_who_wait_share_a_look_and_the_others_go_on(world, watch):
     assert await asyncio.gather(*waiting[:2]) == [1, 1]
     assert world.looks[0] == ["a", "b"]
     assert not waiting[2].done()
+
+
+@pytest.mark.parametrize("present", [1, 2, 3])
+async def test_who_knows_something_else_of_the_same_is_answered_for_themselves(world, watch, present):
+    world.states["a"] = present
+    waiting = [asyncio.create_task(watch.until_changed("a", known, seconds=20)) for known in (1, 2)]
+
+    told = [waiter for known, waiter in zip((1, 2), waiting, strict=True) if known != present]
+
+    assert await asyncio.gather(*told) == [present] * len(told)
+    assert [waiter.done() for waiter in waiting] == [known != present for known in (1, 2)]
 
 
 async def test_nobody_waits_and_nobody_looks(world, watch):

@@ -37,7 +37,7 @@ async def waiting(sql, api, user, path, **options):
 
 
 def has_looked(sql):
-    query = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '/* job_marks */%'"
+    query = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '/* changed_jobs */%'"
     return sql.execute(query).rowcount > 0
 
 

@@ -4,7 +4,7 @@ Not here: how waiting works (`store.watching`), who may wait for what (`services
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from jobhub.store.jobs import job_from
 from jobhub.store.watching import Watch
 
 # A change is to be known within 50 ms; a look at 2,000 jobs takes some milliseconds.
-JOBS_PAUSE_SECONDS = 0.03
+JOBS_PAUSE_SECONDS = 0.02
 # A stream shows each job at most four times a second; a look reads up to a thousand rows for each owner.
 OWNERS_PAUSE_SECONDS = 0.25
 _OWNERS_AT_ONCE = 20
@@ -80,13 +80,13 @@ class Live:
         found = {row["ordinal"]: job_from(row) for row in rows}
         return [found.get(ordinal) for ordinal in range(1, len(asked) + 1)]
 
-    async def _look_at_jobs(self, job_ids: list[UUID]) -> dict[UUID, Marks]:
-        marks: dict[UUID, Marks] = {job_id: {} for job_id in job_ids}
-        for row in await self._db.fetch("job_marks", job_ids=job_ids):
-            marks[row["job_id"]][row["job_id"]] = Mark(row["version"], row["is_finished"])
-        return marks
+    async def _look_at_jobs(self, known: Mapping[UUID, Marks]) -> dict[UUID, Marks]:
+        versions = [marks[job_id].version if marks else None for job_id, marks in known.items()]
+        rows = await self._db.fetch("changed_jobs", job_ids=list(known), versions=versions)
+        return {row["job_id"]: {} if row["version"] is None else {row["job_id"]: Mark(row["version"], row["is_finished"])} for row in rows}
 
-    async def _look_at_owners(self, owner_ids: list[UUID]) -> dict[UUID, Marks]:
+    async def _look_at_owners(self, known: Mapping[UUID, Marks]) -> dict[UUID, Marks]:
+        owner_ids = list(known)
         marks: dict[UUID, Marks] = {owner_id: {} for owner_id in owner_ids}
         for start in range(0, len(owner_ids), _OWNERS_AT_ONCE):
             some = owner_ids[start : start + _OWNERS_AT_ONCE]

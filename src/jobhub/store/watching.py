@@ -23,12 +23,12 @@ _log = structlog.get_logger("jobhub.store")
 
 
 class Watch(Generic[Key, State]):
-    """Calls `look(keys)`, which answers the present state of each key, again and again until nobody waits any more.
+    """Calls `look`, again and again until nobody waits any more: given the states that are known, it answers those that are others now.
 
     A look that fails is repeated a second later: an outage of the database ends no wait.
     """
 
-    def __init__(self, look: Callable[[list[Key]], Awaitable[Mapping[Key, State]]], *, pause_seconds: float) -> None:
+    def __init__(self, look: Callable[[Mapping[Key, State]], Awaitable[Mapping[Key, State]]], *, pause_seconds: float) -> None:
         self._look = look
         self._pause_seconds = pause_seconds
         self._waiting: dict[asyncio.Future[State], tuple[Key, State]] = {}
@@ -81,8 +81,9 @@ class Watch(Generic[Key, State]):
         """Whether there was an answer."""
         # Whoever comes while the look is on its way may know something newer than it tells, and must not be answered by it.
         asked = dict(self._waiting)
+        known_of = dict(asked.values())  # where several know different states of a key, one of them: it is the present one, or answered
         try:
-            found = await self._look(list({key for key, _ in asked.values()}))
+            present_of = {**known_of, **await self._look(known_of)}
         except DatabaseUnavailable:
             return False
         except Exception as error:
@@ -90,8 +91,8 @@ class Watch(Generic[Key, State]):
             _log.error("watch_failed", exc_info=error)
             return False
         for answer, (key, known) in asked.items():
-            if found[key] != known:
-                _settle(answer, found[key])
+            if present_of[key] != known:
+                _settle(answer, present_of[key])
         return True
 
 

@@ -1,0 +1,75 @@
+"""`jobhub serve` as the scripts start it: one process, one account, no limits. Not here: what is asked of it."""
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bench.peers import jobhub_peer
+from bench.processes import Unmeasured
+
+START_SECONDS = 60.0
+EMAIL = "bench@example.org"
+_SECRET_KEY = secrets.token_urlsafe(32)
+
+
+def prepare(dsn: str) -> None:
+    """A schema with the account, for `Server.template`."""
+    jobhub_peer.prepare(dsn)
+    _jobhub(dsn, "users", "add", EMAIL, "--password-stdin", given=secrets.token_urlsafe(16))
+
+
+def token(dsn: str) -> str:
+    """An access token of the account."""
+    return _jobhub(dsn, "token", EMAIL)
+
+
+@contextmanager
+def running_api(dsn: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """The process and its port, once it listens."""
+    with listening(["-m", "jobhub", "serve", "--port", "{port}"], environ(dsn)) as running:
+        yield running
+
+
+@contextmanager
+def listening(command: list[str], environ: dict[str, str]) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A Python process whose command line has `{port}` in it, and its port; ended after the block."""
+    port = _free_port()
+    arguments = [part.format(port=port) for part in command]
+    process = subprocess.Popen([sys.executable, *arguments], env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not _listens(port):
+            if time.monotonic() > deadline or process.poll() is not None:
+                raise Unmeasured(f"{' '.join(arguments)} did not start")
+            time.sleep(0.05)
+        yield process, port
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def environ(dsn: str) -> dict[str, str]:
+    """The environment of a command of jobhub."""
+    no_limits = {"JOBHUB_MAX_SUBMITS_PER_MINUTE": "0", "JOBHUB_MAX_PENDING_JOBS": "0"}
+    return os.environ | jobhub_peer.environ(dsn) | no_limits | {"JOBHUB_SECRET_KEY": _SECRET_KEY}
+
+
+def _jobhub(dsn: str, *arguments: str, given: str = "") -> str:
+    command = [sys.executable, "-m", "jobhub", *arguments]
+    return subprocess.run(command, env=environ(dsn), check=True, text=True, stdout=subprocess.PIPE, input=given).stdout.strip()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
