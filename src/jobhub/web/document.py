@@ -94,7 +94,11 @@ def _complete(operation: _Operation, path: str) -> None:
     responses |= {str(status): _problem(status) for status in sorted(set(_error_statuses(operation, path)))}
     if name == "submit":
         operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
-        responses["200"] = {**responses["201"], "description": "As 201, repeated", "headers": responses["201"]["headers"] | _headers("Idempotency-Replayed")}
+        responses["200"] = {
+            **responses["201"],
+            "description": "As 201, repeated",
+            "headers": responses["201"]["headers"] | _headers("Idempotency-Replayed"),
+        }
     if name == "readyz":
         responses["503"] = {**responses["200"], "description": "Not yet, or not now", "headers": _headers("Retry-After")}
     for response in responses.values():
