@@ -21,6 +21,8 @@ _log = structlog.get_logger("jobhub.store")
 
 def raise_refusal(error: asyncpg.PostgresError) -> NoReturn:
     """Raise what the caller did, not what the server said: its words may quote other people's values. They go to the log."""
+    if error.severity is None:  # no server said it: our own code gave asyncpg something that can't be encoded, which is a bug
+        raise error
     _log.warning("statement_refused", sqlstate=error.sqlstate, cause=repr(error))
     if isinstance(error, asyncpg.UniqueViolationError):
         raise AlreadyExists from error
