@@ -20,6 +20,7 @@
         ├── NotFound                 unknown, or somebody else's: the two must look the same
         └── Conflict                 the present state does not allow it
             ├── IllegalTransition
+            ├── AlreadyExists            somebody made the same thing at the same time
             ├── EmailTaken
             ├── LastAdministrator
             └── CleanUpInProgress
@@ -222,6 +223,13 @@ class IllegalTransition(Conflict):
         self.verb = verb
         self.status = status
         super().__init__(f"Job {job_id} is {status.value}; {verb.value} is not possible from there.")
+
+
+class AlreadyExists(Conflict):
+    code = "already_exists"
+
+    def __init__(self) -> None:
+        super().__init__("The same thing was made by another request at the same time.")
 
 
 class EmailTaken(Conflict):

@@ -19,6 +19,7 @@ from jobhub.domain.errors import DatabaseUnavailable
 from jobhub.store.connections import AWAY, Connector, connect, raise_unavailable
 from jobhub.store.connections import Connection as PgConnection
 from jobhub.store.patience import spending
+from jobhub.store.refusals import REFUSED, raise_refusal
 from jobhub.store.statements import Statement, statements
 
 T = TypeVar("T")
@@ -174,11 +175,16 @@ class Database:
 
     @asynccontextmanager
     async def _noting_outages(self) -> AsyncIterator[None]:
-        """Every failure that is an outage becomes DatabaseUnavailable, and the log says when one begins and when it is over."""
+        """Every failure that is an outage becomes DatabaseUnavailable, a refused value a Refusal.
+
+        The log says when an outage begins and when it is over.
+        """
         try:
             yield
         except _LOST_RACE as error:
             raise DatabaseUnavailable from error
+        except REFUSED as error:
+            raise_refusal(error)
         except AWAY as error:
             if self._lost_at is None and not isinstance(error, ValueError):
                 self._lost_at = time.monotonic()

@@ -24,6 +24,7 @@ STATUS: dict[type[errors.JobhubError], int] = {
     errors.AdminOnlyJobType: 403,
     errors.NotFound: 404,
     errors.IllegalTransition: 409,
+    errors.AlreadyExists: 409,
     errors.EmailTaken: 409,
     errors.LastAdministrator: 409,
     errors.CleanUpInProgress: 409,

@@ -1,0 +1,147 @@
+"""How long pages of a long history take over HTTP: `jobhub serve` on a database with up to ten million finished jobs.
+
+    .venv/bin/python -m bench.history [--rows 0 1000000 10000000] [--seconds 2] [--connections 1 8]
+
+The history (bench/history_fill.py) has 1,000 users of very different sizes, 20 job types, mostly completed jobs, tags on some, and one attempt
+for each job. Times are those of the load generator (bench/load.py) over keep-alive connections; the server's cache is as the requests
+before have left it. A request that isn't answered with 200 is named in its row.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+
+from bench import history_fill, run, submit
+from bench.goals import Goal
+from bench.history_fill import LARGEST, SMALL
+from bench.peers import jobhub_peer
+from bench.server import Server
+from bench.tables import Table
+
+TITLE = "Pages of a long history"
+QUICK = {"rows": [0, 20_000], "seconds": 0.5}
+GOAL_MS = 50.0
+WARM_UP_SECONDS = 0.3
+
+# (name, who asks, path); {after}, {before}, {cursor}, {job} and {owner} are filled in
+REQUESTS = [
+    ("own, first page", SMALL, "/jobs"),
+    ("own, first page", LARGEST, "/jobs"),
+    ("own, page 50", LARGEST, "/jobs?page=50"),
+    ("own, page 500", LARGEST, "/jobs?page=500"),
+    ("own, deep cursor", LARGEST, "/jobs?cursor={cursor}"),
+    ("own, status=completed", LARGEST, "/jobs?status=completed"),
+    ("own, status=failed", LARGEST, "/jobs?status=failed"),
+    ("own, status=cancelled (rare)", LARGEST, "/jobs?status=cancelled"),
+    ("own, status=running (none)", LARGEST, "/jobs?status=running"),
+    ("own, job_type", LARGEST, "/jobs?job_type=bench.type3"),
+    ("own, a frequent tag", LARGEST, "/jobs?tag=nightly"),
+    ("own, a rare tag", LARGEST, "/jobs?tag=rare"),
+    ("own, created_after and before", LARGEST, "/jobs?created_after={after}&created_before={before}"),
+    ("one job", LARGEST, "/jobs/{job}"),
+    ("its attempts", LARGEST, "/jobs/{job}/attempts"),
+    ("admin, plain", "admin", "/jobs/admin/all"),
+    ("admin, owner", "admin", "/jobs/admin/all?owner={owner}"),
+    ("admin, q=", "admin", "/jobs/admin/all?q=Report"),
+    ("admin, q= (rare)", "admin", "/jobs/admin/all?q=needle"),
+    ("admin, status=failed", "admin", "/jobs/admin/all?status=failed"),
+    ("statistics, 24h", "admin", "/jobs/admin/statistics?window=24h"),
+    ("queue-status", "admin", "/jobs/admin/queue-status"),
+]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rows", type=int, nargs="+", default=[0, 1_000_000, 10_000_000])
+    parser.add_argument("--seconds", type=float, default=2.0, help="how long each request is repeated")
+    parser.add_argument("--connections", type=int, nargs="+", default=[1, 8])
+
+
+def tables(server: Server, options: argparse.Namespace) -> Iterator[Table]:
+    for rows in options.rows:
+        with server.database(server.template("jobhub-empty", jobhub_peer.prepare)) as dsn:
+            began_at = time.monotonic()
+            history_fill.fill(dsn, rows)
+            seconds = time.monotonic() - began_at
+            yield _table(dsn, rows, seconds, options)
+
+
+def _table(dsn: str, rows: int, seconds: float, options: argparse.Namespace) -> Table:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        size = connection.execute("SELECT pg_database_size(current_database()) / 1e9").fetchone()
+    assert size is not None
+    lines, goals = [], []
+    with submit._running_api("jobhub", dsn) as (_, port):
+        tokens = {who: submit._jobhub(dsn, "token", f"{who}@example.org") for who in (SMALL, LARGEST, "admin")}
+        places = _places(port, tokens) if rows else {}
+        for name, who, path in REQUESTS:
+            if not rows and "{" in path:
+                continue
+            answers = [_times(port, tokens[who], path.format(**places), count, options.seconds) for count in options.connections]
+            lines.append([name, who, *(_cells(answer) for answer in answers)])
+            run.say(f"{rows:,} {' '.join(lines[-1])}")
+            if name.startswith("own") and rows:
+                p99 = answers[0]["p99"]
+                goals.append(
+                    Goal(
+                        workload=f"{name}, {who} user, {rows:,} jobs, p99", wanted="≤ 50 ms", reached=f"{p99:.1f} ms", is_met=p99 <= GOAL_MS
+                    )
+                )
+    return Table(
+        title=f"{TITLE}: {rows:,} jobs",
+        command=f"python -m bench.history --rows {rows} --seconds {options.seconds}",
+        note=f"Milliseconds, p50 / p99. Filled and analysed in {seconds:.0f} s, {float(size[0]):.1f} GB.",
+        header=["request", "user", *(f"{count} connections" for count in options.connections)],
+        rows=lines,
+        goals=goals,
+    )
+
+
+def _times(port: int, token: str, path: str, connections: int, seconds: float) -> dict[str, Any]:
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+    for lasting in (WARM_UP_SECONDS, seconds):
+        command = [sys.executable, "-m", "bench.load", str(port), str(connections), str(lasting)]
+        done = subprocess.run(command, input=request, check=True, stdout=subprocess.PIPE, timeout=lasting + submit.START_SECONDS)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def _cells(answer: dict[str, Any]) -> str:
+    others = {status: count for status, count in answer["statuses"].items() if status != "200"}
+    return f"{answer['p50']:.1f} / {answer['p99']:.1f}{f' {others}' if others else ''}"
+
+
+def _places(port: int, tokens: dict[str, str]) -> dict[str, str]:
+    """What stands in the middle of the largest user's history."""
+    page = _get(port, tokens[LARGEST], "/jobs?per_page=100&page=100")
+    job = page["jobs"][0]
+    first = _get(port, tokens[LARGEST], "/jobs?per_page=1")["jobs"][0]
+    return {
+        "cursor": _get(port, tokens[LARGEST], "/jobs?page=500")["next_cursor"],
+        "job": job["id"],
+        "after": job["created_at"],
+        "before": first["created_at"],
+        "owner": f"{LARGEST}@example.org",
+    }
+
+
+def _get(port: int, token: str, path: str) -> dict[str, Any]:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(request, timeout=30) as response:
+        found: dict[str, Any] = json.load(response)
+        return found
+
+
+def main() -> None:
+    module: Any = sys.modules[__name__]
+    run.alone(module)
+
+
+if __name__ == "__main__":
+    main()

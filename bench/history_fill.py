@@ -1,0 +1,55 @@
+"""A long history, made by the server itself. Not here: what is measured on it (`bench.history`).
+
+A tenth of all jobs are those of the largest user; the others' share falls with the square of their number.
+"""
+
+import psycopg
+
+LARGEST, SMALL = "largest", "small"
+USERS = 1000
+_PART = 500_000  # rows of a statement
+
+_USERS = """
+    INSERT INTO users (id, email, password_hash, role)
+    SELECT ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
+        CASE n WHEN 0 THEN 'largest' WHEN 999 THEN 'small' WHEN 1000 THEN 'admin' ELSE 'user' || n END || '@example.org',
+        '$argon2id$no-password-fits', CASE n WHEN 1000 THEN 'admin' ELSE 'user' END::user_role
+    FROM generate_series(0, 1000) AS n
+"""
+_JOBS = """
+    INSERT INTO jobs (id, owner_id, job_type, queue, title, parameters, tags, status, due_at, attempt, failed_attempts, created_at,
+        updated_at, started_at, completed_at, worker_id, error_code, error_message, progress_percentage, version)
+    SELECT ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
+        ('00000000-0000-7000-8000-' || lpad(to_hex(owner), 12, '0'))::uuid, 'bench.type' || (n / 10) %% 20, 'default',
+        CASE WHEN n %% 1000003 = 7 THEN 'A needle' ELSE 'Report ' || n END, jsonb_build_object('n', n),
+        CASE WHEN n %% 200003 = 10 THEN ARRAY['rare'] WHEN n %% 7 = 0 THEN ARRAY['nightly', 'team' || n %% 50] ELSE ARRAY[]::text[] END,
+        status::job_status, at, 1, (status = 'failed')::int, at, at, at, at + interval '1 second', gen_random_uuid(),
+        CASE status WHEN 'failed' THEN 'boom' END, CASE status WHEN 'failed' THEN 'It went boom.' END, 100, 3
+    FROM (
+        SELECT n, now() - make_interval(secs => (%(rows)s - n) * 2.592e6 / %(rows)s) AS at,
+            CASE WHEN n %% 10 = 0 THEN 0 WHEN n %% 9973 = 1 THEN 999 ELSE 1 + floor(997 * power(random(), 2))::int END AS owner,
+            CASE WHEN n %% 50021 = 20 THEN 'cancelled' WHEN n %% 49 = 3 THEN 'failed' ELSE 'completed' END AS status
+        FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS n
+    ) AS made
+"""
+_ATTEMPTS = """
+    INSERT INTO job_attempts (job_id, number, worker_id, due_at, started_at, ended_at, outcome, error_code, error_message)
+    SELECT id, 1, worker_id, due_at, started_at, completed_at, status::text::attempt_outcome, error_code, error_message
+    FROM jobs WHERE id >= %(first_id)s AND id <= %(last_id)s
+"""
+
+
+def fill(dsn: str, rows: int) -> None:
+    """Users, and so many finished jobs over thirty days with an attempt each; vacuumed and analysed."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("SET synchronous_commit = off")
+        connection.execute(_USERS)
+        for first in range(1, rows + 1, _PART):
+            last = min(rows, first + _PART - 1)
+            connection.execute(_JOBS, {"rows": rows, "first": first, "last": last})
+            connection.execute(_ATTEMPTS, {"first_id": _id(first), "last_id": _id(last)})
+        connection.execute("VACUUM ANALYZE")
+
+
+def _id(number: int) -> str:
+    return f"01900000-0000-7000-8000-{number:012x}"
