@@ -213,6 +213,7 @@ class LimitsView(msgspec.Struct, frozen=True, kw_only=True):
 
     submits_per_minute: int | None
     pending_jobs: int | None
+    running_jobs: int | None
 
 
 class MeView(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,7 +227,11 @@ class MeView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def me_view(user: User, limits: Limits, usage: Usage) -> MeView:
-    shown = LimitsView(submits_per_minute=limits.submits_per_minute or None, pending_jobs=limits.pending_jobs or None)
+    shown = LimitsView(
+        submits_per_minute=limits.submits_per_minute or None,
+        pending_jobs=limits.pending_jobs or None,
+        running_jobs=limits.running_jobs or None,
+    )
     return MeView(id=user.id, email=user.email, role=user.role, limits=shown, usage=usage)
 
 
