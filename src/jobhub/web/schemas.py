@@ -57,7 +57,10 @@ class ChangeUserRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 
 class QueueView(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a pending job stands among the due jobs of its queue, and why it doesn't run yet."""
+    """Where a pending job stands among the due jobs of its queue, and why it doesn't run yet.
+
+    `reason` is scheduled, retry_backoff, no_worker, queued, or running_limit: as many of its owner's jobs run as may.
+    """
 
     position: int | None
     reason: str
