@@ -51,6 +51,7 @@ WITH due AS MATERIALIZED (
     SELECT delivery.id, (delivery.args ->> 'job_id')::uuid AS job_id, -delivery.priority AS rank
     FROM procrastinate_jobs AS delivery
     WHERE delivery.status = 'todo'
+        AND NOT delivery.held
         AND (-delivery.priority, delivery.id) > (:after_rank::integer, :after_id::bigint)
         AND delivery.queue_name = ANY(:queues::text [])
         AND EXISTS (SELECT FROM workers WHERE workers.id = :worker_id::uuid AND workers.lease_until > now())
@@ -101,6 +102,95 @@ FROM (SELECT count(*) AS taken FROM due) AS due_count
 LEFT JOIN started ON true
 ORDER BY started.rank, started.delivery_id
 LIMIT greatest(:slots::integer, 1);
+
+-- name: claim_jobs_within_limit
+-- claim_jobs where no user may have more than `max_running` jobs running, over all workers. Deliveries of those who have are held.
+-- params:  as claim_jobs; max_running, at least 1
+-- returns: as claim_jobs; and in each row how many of the deliveries taken are held now
+-- locks:   the deliveries (SKIP LOCKED), then an advisory one for each owner among them, then their jobs. Nobody waits for a delivery, and
+--          who holds a job's row waits for no owner: so there is no circle
+-- index:   deliveries_best_idx, procrastinate_jobs_pkey, jobs_pkey; claims_of_worker_idx in startable_deliveries()
+-- test:    tests/store/test_running_limit.py, tests/contract/test_plans.py
+WITH candidate AS MATERIALIZED (
+    SELECT
+        delivery.id, (delivery.args ->> 'job_id')::uuid AS job_id, -delivery.priority AS rank,
+        -- A version that knew no limits made deliveries without their owner.
+        coalesce(
+            delivery.owner_id, (SELECT jobs.owner_id FROM jobs WHERE jobs.id = (delivery.args ->> 'job_id')::uuid)
+        ) AS owner_id
+    FROM procrastinate_jobs AS delivery
+    WHERE delivery.status = 'todo'
+        AND NOT delivery.held
+        AND (-delivery.priority, delivery.id) > (:after_rank::integer, :after_id::bigint)
+        AND delivery.queue_name = ANY(:queues::text [])
+        AND EXISTS (SELECT FROM workers WHERE workers.id = :worker_id::uuid AND workers.lease_until > now())
+    ORDER BY -delivery.priority, delivery.id
+    LIMIT :slots::integer
+    FOR UPDATE OF delivery SKIP LOCKED
+),
+due AS MATERIALIZED (
+    SELECT candidate.id, candidate.job_id, candidate.rank
+    FROM (
+        SELECT
+            array_agg(candidate.id ORDER BY candidate.rank, candidate.id) AS ids,
+            array_agg(candidate.owner_id ORDER BY candidate.rank, candidate.id) AS owners
+        FROM candidate
+    ) AS given
+    CROSS JOIN LATERAL startable_deliveries(:worker_id::uuid, given.ids, given.owners, :max_running::integer) AS startable
+    INNER JOIN candidate ON startable.delivery_id = candidate.id
+),
+taken AS (
+    DELETE FROM procrastinate_jobs USING due WHERE procrastinate_jobs.id = due.id
+),
+started AS (
+    UPDATE jobs
+    SET
+        status = 'running',
+        attempt = jobs.attempt + 1,
+        progress_percentage = 0,
+        progress_message = NULL,
+        started_at = now(),
+        worker_id = :worker_id::uuid,
+        delivery_id = NULL,
+        unknown_type_since = NULL,
+        updated_at = now(),
+        version = jobs.version + 1
+    FROM due
+    WHERE jobs.id = due.job_id
+        AND coalesce(jobs.delivery_id = due.id AND jobs.status = 'pending', false)
+        AND (jobs.job_type = ANY(:known_types::text []) OR jobs.unknown_type_since < now() - interval '1 hour')
+    RETURNING
+        due.rank, due.id AS delivery_id,
+        jobs.id, jobs.owner_id, jobs.job_type, jobs.attempt, jobs.failed_attempts, jobs.lost_attempts, jobs.max_attempts,
+        jobs.parameters
+),
+noted AS (
+    INSERT INTO claims (worker_id, job_ids)
+    SELECT :worker_id::uuid, array_agg(started.id) FROM started HAVING count(*) > 0
+),
+put_back AS (
+    UPDATE jobs
+    SET deliver_at = now() + interval '30 s', delivery_id = NULL, unknown_type_since = coalesce(jobs.unknown_type_since, now())
+    FROM (SELECT due.id, due.job_id FROM due WHERE due.id NOT IN (SELECT started.delivery_id FROM started)) AS left_over
+    WHERE jobs.id = left_over.job_id AND coalesce(jobs.delivery_id = left_over.id AND jobs.status = 'pending', false)
+)
+SELECT
+    candidates.taken, candidates.taken - due_count.startable AS held, started.rank, started.delivery_id,
+    started.id, started.owner_id, started.job_type, started.attempt, started.failed_attempts, started.lost_attempts,
+    started.max_attempts, started.parameters
+FROM (SELECT count(*) AS taken FROM candidate) AS candidates
+CROSS JOIN (SELECT count(*) AS startable FROM due) AS due_count
+LEFT JOIN started ON true
+ORDER BY started.rank, started.delivery_id
+LIMIT greatest(:slots::integer, 1);
+
+-- name: unhold_deliveries
+-- Let held deliveries of users with room go, and wake the workers.
+-- params:  max_running; 0 lets all go
+-- returns: one row: let_go, at most 1,000; are_left, whether some may still be held
+-- locks:   those deliveries, SKIP LOCKED
+-- index:   deliveries_held_idx, jobs_pkey; claims is small
+SELECT unheld.let_go, unheld.are_left FROM unhold_deliveries(:max_running::integer) AS unheld;
 
 -- name: report_progress
 -- Record how far a running attempt is. It never goes backwards.

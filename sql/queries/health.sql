@@ -26,7 +26,10 @@ WHERE tgrelid = 'procrastinate_jobs'::regclass
 UNION ALL
 SELECT format('the index %s is missing or not valid: make it again as sql/migrations/ does', needed.name)
 FROM unnest(
-    ARRAY['deliveries_best_idx', 'jobs_promote_idx', 'jobs_newest_idx', 'jobs_newest_of_owner_idx', 'jobs_finished_brin', 'claims_of_worker_idx']
+    ARRAY[
+        'deliveries_best_idx', 'deliveries_held_idx', 'jobs_promote_idx', 'jobs_newest_idx', 'jobs_newest_of_owner_idx', 'jobs_finished_brin',
+        'claims_of_worker_idx'
+    ]
 ) AS needed (name)
 LEFT JOIN pg_index ON pg_index.indexrelid = to_regclass(needed.name)
 WHERE pg_index.indisvalid IS NOT TRUE

@@ -112,9 +112,12 @@ WHERE submitted.code IS NOT NULL;
 -- name: get_usage
 -- What a user has used of their limits, each counted up to 100,000.
 -- params:  owner_id
--- returns: one row: submits_per_minute (within the last 60 s), pending_jobs
--- index:   jobs_newest_of_owner_idx, jobs_scheduled_of_owner_idx, deliveries_of_owner_idx
-SELECT recent.submits AS submits_per_minute, waiting.jobs_pending AS pending_jobs
+-- returns: one row: submits_per_minute (within the last 60 s), pending_jobs, running_jobs
+-- index:   jobs_newest_of_owner_idx, jobs_scheduled_of_owner_idx, deliveries_of_owner_idx, jobs_pkey; claims is small
+SELECT
+    recent.submits AS submits_per_minute,
+    waiting.jobs_pending AS pending_jobs,
+    coalesce((SELECT running.jobs_running FROM running_jobs_of(ARRAY[:owner_id::uuid]) AS running), 0) AS running_jobs
 FROM submits_of_last_minute(:owner_id::uuid, 100000) AS recent
 CROSS JOIN pending_jobs_of(:owner_id::uuid, 100000) AS waiting;
 
@@ -173,13 +176,14 @@ LIMIT 10000;
 -- name: queue_places
 -- Where pending jobs stand: their place among the due ones of their queue, and why they don't run yet.
 -- params:  job_ids
--- returns: one row per pending job of those: job_id, position (null unless due; counted up to 1,000), reason
--- index:   jobs_pkey, and deliveries_best_idx in deliveries_before()
+-- returns: one row per pending job of those: job_id, position (null unless due and not held; counted up to 1,000),
+--          reason
+-- index:   jobs_pkey, procrastinate_jobs_pkey, and deliveries_best_idx in deliveries_before()
 -- test:    tests/store/test_jobs.py, tests/contract/test_plans.py
 SELECT
     jobs.id AS job_id,
     CASE
-        WHEN jobs.delivery_id IS NOT NULL THEN deliveries_before(jobs.queue, jobs.priority, jobs.delivery_id) + 1
+        WHEN jobs.delivery_id IS NOT NULL AND held.id IS NULL THEN deliveries_before(jobs.queue, jobs.priority, jobs.delivery_id) + 1
     END AS position,
     CASE
         WHEN jobs.deliver_at > now() AND jobs.failed_attempts > 0 THEN 'retry_backoff'
@@ -187,9 +191,11 @@ SELECT
         WHEN NOT EXISTS (
             SELECT FROM workers WHERE workers.lease_until > now() AND NOT workers.stopping AND jobs.queue = ANY(workers.queues)
         ) THEN 'no_worker'
+        WHEN held.id IS NOT NULL THEN 'running_limit'
         ELSE 'queued'
     END AS reason
 FROM jobs
+LEFT JOIN procrastinate_jobs AS held ON jobs.delivery_id = held.id AND coalesce(held.held, false)
 WHERE jobs.id = ANY(:job_ids::uuid []) AND jobs.status = 'pending';
 
 -- name: cancel_job

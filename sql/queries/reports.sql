@@ -99,6 +99,7 @@ LIMIT 100;
 
 -- name: oldest_due
 -- How long the longest-waiting due job has been waiting: one of the hundred with the oldest deliveries, or one that nobody has promoted.
+-- One that is held waits for others of its owner, and no worker is to blame.
 -- returns: one row: now, seconds (null if nothing is due)
 -- index:   procrastinate_jobs_pkey, jobs_pkey, jobs_promote_idx
 -- limit:   30 s
@@ -109,7 +110,10 @@ SELECT
             SELECT min(jobs.due_at) FROM jobs
             WHERE jobs.delivery_id IS NOT NULL
                 AND jobs.id = ANY(ARRAY(
-                    SELECT (delivery.args ->> 'job_id')::uuid FROM procrastinate_jobs AS delivery ORDER BY delivery.id LIMIT 100
+                    SELECT (delivery.args ->> 'job_id')::uuid FROM procrastinate_jobs AS delivery
+                    WHERE NOT delivery.held
+                    ORDER BY delivery.id
+                    LIMIT 100
                 ))
         ),
         (SELECT min(jobs.due_at) FROM jobs WHERE jobs.deliver_at <= now())

@@ -20,6 +20,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8000
     max_submits_per_minute: int = 600
     max_pending_jobs: int = 10_000
+    max_running_jobs: int = 0
     streams_per_user: int = 10
     metrics_token: str | None = None
     data_dir: Path = Path(".jobhub")
@@ -35,6 +36,7 @@ _RANGES = {
     "port": (0, 65535),
     "max_submits_per_minute": (0, 1_000_000),  # as many are counted at each submit
     "max_pending_jobs": (0, 1_000_000),
+    "max_running_jobs": (0, 1_000_000),
     "streams_per_user": (0, 10_000),
     "concurrency": (1, 10_000),
     "shutdown_grace_seconds": (0, 86_400),

@@ -44,18 +44,22 @@ SUBMITS = {
     "max_per_minute": 600,
     "max_pending": 10_000,
 }
-OF_WORKERS = {"promote_jobs", "claim_jobs", "finish_jobs", "rescue_jobs", "forget_claims", "list_running_jobs", "repair_deliveries"}
+OF_WORKERS = {
+    "promote_jobs",
+    "claim_jobs",
+    "claim_jobs_within_limit",
+    "finish_jobs",
+    "rescue_jobs",
+    "forget_claims",
+    "list_running_jobs",
+    "repair_deliveries",
+}
+CLAIM = {"worker_id": ONE, "queues": ["default"], "known_types": ["test.echo"], "slots": 20, "after_rank": FRONT.rank, "after_id": 0}
 HOT = {
     "submit_jobs": SUBMITS,
     "promote_jobs": {},
-    "claim_jobs": {
-        "worker_id": ONE,
-        "queues": ["default"],
-        "known_types": ["test.echo"],
-        "slots": 20,
-        "after_rank": FRONT.rank,
-        "after_id": 0,
-    },
+    "claim_jobs": CLAIM,
+    "claim_jobs_within_limit": {**CLAIM, "max_running": 5},
     "finish_jobs": OUTCOMES,
     "report_progress": {"job_id": ONE, "attempt": 1, "percentage": 5, "message": None},
     "rescue_jobs": {},

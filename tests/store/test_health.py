@@ -10,6 +10,7 @@ CHANGES = [
         "DISABLE TRIGGER procrastinate_trigger_delete_jobs_v1",
     ),
     ("DROP INDEX deliveries_best_idx", "the index deliveries_best_idx is missing"),
+    ("DROP INDEX deliveries_held_idx", "the index deliveries_held_idx is missing"),
     ("ALTER TABLE jobs SET (autovacuum_enabled = false)", "ALTER TABLE jobs RESET (autovacuum_enabled)"),
 ]
 
@@ -18,7 +19,7 @@ async def test_a_database_as_migrated_has_no_faults(db):
     assert await health.list_setup_faults(db) == []
 
 
-@pytest.mark.parametrize(("change", "said"), CHANGES, ids=["trigger", "index", "autovacuum"])
+@pytest.mark.parametrize(("change", "said"), CHANGES, ids=["trigger", "index", "index of held", "autovacuum"])
 async def test_each_change_is_found_with_its_remedy(db, sql, change, said):
     sql.execute(change)
 

@@ -204,6 +204,11 @@ async def test_the_queue_status_counts_what_waits_and_what_runs(api, alice, admi
 UNHEALTHY = [
     ("UPDATE jobs SET due_at = now() - interval '59 s' WHERE status = 'pending'", None),
     ("UPDATE jobs SET due_at = now() - interval '61 s' WHERE status = 'pending'", "oldest_due_job"),
+    (
+        "WITH held AS (UPDATE procrastinate_jobs SET held = true)"
+        " UPDATE jobs SET due_at = now() - interval '61 s' WHERE status = 'pending'",
+        None,
+    ),
     ("UPDATE jobs SET deliver_at = now() - interval '9 s', delivery_id = NULL WHERE status = 'pending'", None),
     ("UPDATE jobs SET deliver_at = now() - interval '11 s', delivery_id = NULL WHERE status = 'pending'", "promotion_lag"),
     ("UPDATE workers SET lease_until = now() - interval '18 s' WHERE pid = 2", None),

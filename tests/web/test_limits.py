@@ -67,7 +67,7 @@ async def test_a_limit_is_one_users(open_api, alice, bob):
 
 
 async def test_me_shows_limits_and_usage(open_api, alice, bob):
-    async with open_api(Limits(submits_per_minute=5, pending_jobs=3)) as api:
+    async with open_api(Limits(submits_per_minute=5, pending_jobs=3, running_jobs=2)) as api:
         await api.submit(bob)
         job = await api.submit(alice)
         await api.submit(alice)
@@ -75,8 +75,8 @@ async def test_me_shows_limits_and_usage(open_api, alice, bob):
 
         me = (await api.call(alice, "GET", "/auth/me")).json()
 
-    assert me["limits"] == {"submits_per_minute": 5, "pending_jobs": 3}
-    assert me["usage"] == {"submits_per_minute": 2, "pending_jobs": 1}
+    assert me["limits"] == {"submits_per_minute": 5, "pending_jobs": 3, "running_jobs": 2}
+    assert me["usage"] == {"submits_per_minute": 2, "pending_jobs": 1, "running_jobs": 0}
 
 
 async def test_without_limits_me_shows_null_and_the_usage_all_the_same(open_api, alice):
@@ -85,5 +85,5 @@ async def test_without_limits_me_shows_null_and_the_usage_all_the_same(open_api,
 
         me = (await api.call(alice, "GET", "/auth/me")).json()
 
-    assert me["limits"] == {"submits_per_minute": None, "pending_jobs": None}
-    assert me["usage"] == {"submits_per_minute": 1, "pending_jobs": 1}
+    assert me["limits"] == {"submits_per_minute": None, "pending_jobs": None, "running_jobs": None}
+    assert me["usage"] == {"submits_per_minute": 1, "pending_jobs": 1, "running_jobs": 0}

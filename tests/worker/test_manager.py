@@ -305,3 +305,28 @@ async def test_workers_hear_at_once_of_a_cancel(db: Database, sql: psycopg.Conne
 
     [heard] = list(sql.notifies(timeout=5, stop_after=1))
     assert heard.payload == str(worker_id)
+
+
+async def test_what_a_limit_holds_is_claimed_as_soon_as_an_outcome_makes_room(
+    db: Database, sql: psycopg.Connection, alice: User, worker_id: UUID, registry: Any
+) -> None:
+    manager = DispatchManager(
+        NoConnector(),
+        db,
+        worker_id=worker_id,
+        queues=["default"],
+        registry=registry,
+        concurrency=3,
+        lease_is_held=lambda: True,
+        max_running=1,
+    )
+    woken: list[bool] = []
+    manager.on_free_slot = lambda: woken.append(True)
+    ids = [factories.make_job(sql, alice) for _ in range(3)]
+    assert await claim(manager) == ids[:1]
+    assert await claim(manager) == []
+
+    running_job(manager, ids[0]).end(completed(ids[0]))
+    await attempts.until(lambda: woken)
+
+    assert await claim(manager) == ids[1:2]

@@ -26,7 +26,11 @@ def run_serve(settings: Settings) -> int:
 
     configure_logging(settings.log_level)
     registry = load_registry(settings.handlers, demo=settings.demo)
-    limits = Limits(submits_per_minute=settings.max_submits_per_minute, pending_jobs=settings.max_pending_jobs)
+    limits = Limits(
+        submits_per_minute=settings.max_submits_per_minute,
+        pending_jobs=settings.max_pending_jobs,
+        running_jobs=settings.max_running_jobs,
+    )
     stopping = asyncio.Event()
     app = create_app(
         dsn=database_url(settings),
@@ -51,7 +55,11 @@ def run_worker_process(settings: Settings) -> int:
     dsn = os.environ["JOBHUB_DATABASE_URL"] = database_url(settings)
     registry = load_registry(settings.handlers, demo=settings.demo)
     options = WorkerOptions(
-        dsn=dsn, concurrency=settings.concurrency, queues=settings.queues, grace_seconds=settings.shutdown_grace_seconds
+        dsn=dsn,
+        concurrency=settings.concurrency,
+        queues=settings.queues,
+        grace_seconds=settings.shutdown_grace_seconds,
+        max_running_jobs=settings.max_running_jobs,
     )
 
     async def run() -> None:

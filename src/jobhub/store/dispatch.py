@@ -73,32 +73,54 @@ FRONT = Place(-(2**31), 0)
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """What one claim took: the started jobs, best first; how many deliveries, those that did nothing included; the last one's place."""
+    """What one claim took: the started jobs, best first; how many deliveries, those that did nothing included; the last one's place.
+
+    `held` is how many of the deliveries are held now, because their owners have enough running.
+    """
 
     jobs: list[ClaimedJob]
     taken: int
     last: Place | None
+    held: int = 0
 
 
 async def claim_jobs(
-    db: Connection, *, worker_id: UUID, queues: Sequence[str], known_types: Sequence[str], slots: int, after: Place = FRONT
+    db: Connection,
+    *,
+    worker_id: UUID,
+    queues: Sequence[str],
+    known_types: Sequence[str],
+    slots: int,
+    after: Place = FRONT,
+    max_running: int = 0,
 ) -> Claim:
-    """Start up to `slots` jobs, best first, of those behind `after`.
+    """Start up to `slots` jobs, best first, of those behind `after`; no user has more than `max_running` running then, unless that is 0.
 
     Fewer jobs than deliveries means that more may be waiting behind: claim again.
     """
-    rows = await db.fetch(
-        "claim_jobs",
-        worker_id=worker_id,
-        queues=list(queues),
-        known_types=list(known_types),
-        slots=slots,
-        after_rank=after.rank,
-        after_id=after.delivery_id,
-    )
-    if not rows[0]["id"]:
-        return Claim([], rows[0]["taken"], None)
-    return Claim([_claimed(row) for row in rows], rows[0]["taken"], Place(rows[-1]["rank"], rows[-1]["delivery_id"]))
+    given = {
+        "worker_id": worker_id,
+        "queues": list(queues),
+        "known_types": list(known_types),
+        "slots": slots,
+        "after_rank": after.rank,
+        "after_id": after.delivery_id,
+    }
+    if max_running:
+        rows = await db.fetch("claim_jobs_within_limit", **given, max_running=max_running)
+    else:
+        rows = await db.fetch("claim_jobs", **given)
+    first, held = rows[0], rows[0]["held"] if max_running else 0
+    if not first["id"]:
+        return Claim([], first["taken"], None, held)
+    return Claim([_claimed(row) for row in rows], first["taken"], Place(rows[-1]["rank"], rows[-1]["delivery_id"]), held)
+
+
+async def unhold_deliveries(db: Connection, *, max_running: int) -> tuple[int, bool]:
+    """Let a batch of held deliveries go, of users with room; how many, and whether some may still be held."""
+    row = await db.fetch_row("unhold_deliveries", max_running=max_running)
+    assert row is not None  # the function returns one row
+    return int(row["let_go"]), bool(row["are_left"])
 
 
 def _claimed(row: Record) -> ClaimedJob:

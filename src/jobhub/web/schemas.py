@@ -57,7 +57,10 @@ class ChangeUserRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 
 class QueueView(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a pending job stands among the due jobs of its queue, and why it doesn't run yet."""
+    """Where a pending job stands among the due jobs of its queue, and why it doesn't run yet.
+
+    `reason` is scheduled, retry_backoff, no_worker, queued, or running_limit: as many of its owner's jobs run as may.
+    """
 
     position: int | None
     reason: str
@@ -213,6 +216,7 @@ class LimitsView(msgspec.Struct, frozen=True, kw_only=True):
 
     submits_per_minute: int | None
     pending_jobs: int | None
+    running_jobs: int | None
 
 
 class MeView(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,7 +230,11 @@ class MeView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def me_view(user: User, limits: Limits, usage: Usage) -> MeView:
-    shown = LimitsView(submits_per_minute=limits.submits_per_minute or None, pending_jobs=limits.pending_jobs or None)
+    shown = LimitsView(
+        submits_per_minute=limits.submits_per_minute or None,
+        pending_jobs=limits.pending_jobs or None,
+        running_jobs=limits.running_jobs or None,
+    )
     return MeView(id=user.id, email=user.email, role=user.role, limits=shown, usage=usage)
 
 

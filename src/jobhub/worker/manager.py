@@ -43,6 +43,7 @@ class DispatchManager(JobManager):
         registry: Registry,
         concurrency: int,
         lease_is_held: Callable[[], bool],
+        max_running: int = 0,
     ) -> None:
         super().__init__(connector)
         self.running = RunningJobs()
@@ -59,6 +60,10 @@ class DispatchManager(JobManager):
         self.on_free_slot: Callable[[], None] = lambda: None
         self._lease_is_held = lease_is_held
         self._recorder = Recorder(db, lease_is_held=lease_is_held)
+        self._max_running = max_running
+        # Deliveries may be held, and an outcome recorded since we last let some go: who is at the limit may have room now.
+        self._may_hold = False
+        self._may_have_room = False
         self._after = FRONT
         self._looked_at_front = 0.0
 
@@ -75,6 +80,8 @@ class DispatchManager(JobManager):
         while (slots := self._slots()) > 0 and self._lease_is_held():
             async with self.claiming:
                 try:
+                    if self._may_hold and self._may_have_room:
+                        await self.unhold()
                     claim = await self._claim(slots)
                 except DatabaseUnavailable as error:
                     _log.warning("claim_failed", cause=repr(error.__cause__))
@@ -93,12 +100,27 @@ class DispatchManager(JobManager):
             self._after = FRONT
         after = self._after
         claim = await dispatch.claim_jobs(
-            self._db, worker_id=self._worker_id, queues=self._queues, known_types=self._known_types, slots=slots, after=after
+            self._db,
+            worker_id=self._worker_id,
+            queues=self._queues,
+            known_types=self._known_types,
+            slots=slots,
+            after=after,
+            max_running=self._max_running,
         )
+        self._may_hold = self._may_hold or claim.held > 0
         self._after = self._next_place(claim, after, slots, seconds=time.monotonic() - began)
         if after == FRONT:
             self._looked_at_front = began
         return claim
+
+    async def unhold(self) -> None:
+        """Let go what is held of users with room. Without a limit too: another worker may have held it."""
+        while True:
+            self._may_have_room = False
+            let_go, self._may_hold = await dispatch.unhold_deliveries(self._db, max_running=self._max_running)
+            if let_go < dispatch.BATCH:
+                return
 
     @staticmethod
     def _next_place(claim: Claim, after: Place, slots: int, *, seconds: float) -> Place:
@@ -127,7 +149,8 @@ class DispatchManager(JobManager):
     def _forget(self, running: RunningJob) -> None:
         was_full = not self.has_free_slot
         self.running.remove(running)
-        if was_full:
+        self._may_have_room = True
+        if was_full or self._may_hold:
             self.on_free_slot()
 
     def release(self, unstarted: Iterable[RunningJob]) -> None:

@@ -53,6 +53,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int
     queues: tuple[str, ...] = ()
     grace_seconds: float = 10.0
+    max_running_jobs: int = 0  # of one user, over all workers; 0 is no limit
 
 
 async def run_worker(options: WorkerOptions, registry: Registry) -> int:
@@ -80,6 +81,7 @@ async def run_worker(options: WorkerOptions, registry: Registry) -> int:
             registry=registry,
             concurrency=options.concurrency,
             lease_is_held=lease.is_held,
+            max_running=options.max_running_jobs,
         )
         worker = create_worker(
             NoConnector(),
@@ -194,7 +196,7 @@ async def _background(
     repair = Repair(db)
     work = {
         "listen": listen(options.dsn, channels, on_notification=on_notification, on_connected=on_connected),
-        "promote": _every(PROMOTE_SECONDS, "promote", lambda: _in_batches(dispatch.promote_jobs, db)),
+        "promote": _every(PROMOTE_SECONDS, "promote", lambda: _promote(db, manager)),
         "rescue": _every(RESCUE_SECONDS, "rescue", lambda: _rescue(db)),
         "reconcile": _every(RECONCILE_SECONDS, "reconcile", manager.reconcile, at_once=reconcile_now),
         "repair": _every(REPAIR_SECONDS, "repair", repair.look),
@@ -223,6 +225,11 @@ async def _every(seconds: float, loop: str, act: Callable[[], Awaitable[object]]
             _log.warning("loop_waits_for_database", loop=loop, cause=repr(error.__cause__))
         except Exception as error:
             _log.error("loop_failed", loop=loop, exc_info=error)
+
+
+async def _promote(db: Database, manager: DispatchManager) -> None:
+    await _in_batches(dispatch.promote_jobs, db)
+    await manager.unhold()
 
 
 async def _in_batches(act: Callable[[Database], Awaitable[int]], db: Database) -> None:
