@@ -23,9 +23,9 @@ def prepare(dsn: str) -> None:
     _jobhub(dsn, "users", "add", EMAIL, "--password-stdin", given=secrets.token_urlsafe(16))
 
 
-def token(dsn: str) -> str:
-    """An access token of the account."""
-    return _jobhub(dsn, "token", EMAIL)
+def token(dsn: str, email: str = EMAIL) -> str:
+    """An access token of an account."""
+    return _jobhub(dsn, "token", email)
 
 
 @contextmanager

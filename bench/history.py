@@ -18,7 +18,8 @@ from typing import Any
 
 import psycopg
 
-from bench import history_fill, run, submit
+from bench import history_fill, run
+from bench.api import START_SECONDS, running_api, token
 from bench.goals import Goal
 from bench.history_fill import LARGEST, SMALL
 from bench.peers import jobhub_peer
@@ -77,8 +78,8 @@ def _table(dsn: str, rows: int, seconds: float, options: argparse.Namespace) -> 
         size = connection.execute("SELECT pg_database_size(current_database()) / 1e9").fetchone()
     assert size is not None
     lines, goals = [], []
-    with submit._running_api("jobhub", dsn) as (_, port):
-        tokens = {who: submit._jobhub(dsn, "token", f"{who}@example.org") for who in (SMALL, LARGEST, "admin")}
+    with running_api(dsn) as (_, port):
+        tokens = {who: token(dsn, f"{who}@example.org") for who in (SMALL, LARGEST, "admin")}
         places = _places(port, tokens) if rows else {}
         for name, who, path in REQUESTS:
             if not rows and "{" in path:
@@ -107,7 +108,7 @@ def _times(port: int, token: str, path: str, connections: int, seconds: float) -
     request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
     for lasting in (WARM_UP_SECONDS, seconds):
         command = [sys.executable, "-m", "bench.load", str(port), str(connections), str(lasting)]
-        done = subprocess.run(command, input=request, check=True, stdout=subprocess.PIPE, timeout=lasting + submit.START_SECONDS)
+        done = subprocess.run(command, input=request, check=True, stdout=subprocess.PIPE, timeout=lasting + START_SECONDS)
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 

@@ -20,10 +20,10 @@ _log = structlog.get_logger("jobhub.store")
 
 
 def raise_refusal(error: asyncpg.PostgresError) -> NoReturn:
-    """Raise what the caller did, not what the server said: its words may quote other people's values. They go to the log."""
+    """Raise what the caller did, not what the server said: its words quote values, and neither an answer nor the log may."""
     if error.severity is None:  # no server said it: our own code gave asyncpg something that can't be encoded, which is a bug
         raise error
-    _log.warning("statement_refused", sqlstate=error.sqlstate, cause=repr(error))
+    _log.warning("statement_refused", sqlstate=error.sqlstate, cause=type(error).__name__, constraint=error.constraint_name)
     if isinstance(error, asyncpg.UniqueViolationError):
         raise AlreadyExists from error
     raise InvalidInput(message="A value in this request can't be stored.", code="unstorable_value") from error
