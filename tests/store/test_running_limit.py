@@ -1,6 +1,7 @@
 """No user has more jobs running than they may, whoever claims; what is held is out of the way and starts when there is room."""
 
 import asyncio
+import re
 from collections import Counter
 
 import pytest
@@ -9,6 +10,7 @@ from jobhub.domain.jobs import AttemptOutcome, JobStatus, Outcome
 from jobhub.store import dispatch, jobs
 from jobhub.store.dispatch import Claim
 from jobhub.store.jobs import Act
+from jobhub.store.statements import statements
 from tests.factories import job_row, make_job, make_worker
 
 ACT = Act(actor_id=None)
@@ -36,6 +38,16 @@ def held(sql, owner):
 @pytest.fixture
 def worker_id(sql):
     return make_worker(sql)
+
+
+def test_a_start_is_the_same_with_and_without_a_limit():
+    """The two claims differ in what they take and in what they count, and must not in what they do to a job."""
+
+    def start_of(name):
+        text = statements()[name].sql
+        return re.sub(r"\$\d+", "$", text[text.index("taken AS (") : text.rindex("\nSELECT")])
+
+    assert start_of("claim_jobs") == start_of("claim_jobs_within_limit")
 
 
 async def test_only_so_many_jobs_of_a_user_start_the_best_first_and_the_others_are_held(db, sql, alice, worker_id):
