@@ -7,7 +7,7 @@ import asyncpg
 import psycopg
 import pytest
 
-from jobhub.domain.errors import DatabaseUnavailable
+from jobhub.domain.errors import DatabaseUnavailable, InvalidInput
 from jobhub.store import jobs
 from jobhub.store import submissions as module
 from jobhub.store.database import Database, bind
@@ -141,7 +141,7 @@ async def test_one_that_can_not_be_stored_fails_alone(submissions, sql, alice, b
 
     answers = await submit_all(submissions, new, [a_key(str(n)) for n in range(6)])
 
-    assert isinstance(answers[2], asyncpg.PostgresError | ValueError)
+    assert isinstance(answers[2], asyncpg.PostgresError | ValueError | InvalidInput)
     assert [isinstance(answer, Exception) for answer in answers].count(True) == 1
     assert stored_ids(sql) == {job.id for job in new} - {new[2].id}
     assert len(delivered_ids(sql)) == sql.execute("SELECT count(*) FROM idempotency_keys").fetchone()[0] == 5
