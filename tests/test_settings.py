@@ -19,6 +19,7 @@ def test_an_empty_environment_means_the_defaults() -> None:
         ("JOBHUB_DATABASE_URL", "postgresql://db/jobs", "database_url", "postgresql://db/jobs"),
         ("DATABASE_URL", "postgresql://db/jobs", "database_url", "postgresql://db/jobs"),
         ("JOBHUB_SECRET_KEY", "s", "secret_key", "s"),
+        ("JOBHUB_SECRET_KEY_PREVIOUS", "s", "secret_key_previous", "s"),
         ("JOBHUB_METRICS_TOKEN", " t ", "metrics_token", "t"),
         ("JOBHUB_HOST", "::1", "host", "::1"),
         ("JOBHUB_PORT", "0", "port", 0),

@@ -13,6 +13,7 @@ from jobhub.domain.submission import MAX_BODY_BYTES
 from jobhub.services.figures import FigureReader
 from jobhub.services.passwords import Passwords
 from jobhub.services.streams import StreamLimit
+from jobhub.services.tokens import Keys
 from jobhub.store.database import Database
 from jobhub.store.live import Live
 from jobhub.store.submissions import Submissions
@@ -38,7 +39,7 @@ POOL_SIZE = 10  # more connections than this make a two-core server slower, not 
 def create_litestar(
     *,
     dsn: str,
-    key: bytes,
+    keys: Keys,
     registry: Registry,
     limits: Limits = NO_LIMITS,
     streams_per_user: int = 10,
@@ -62,7 +63,7 @@ def create_litestar(
                     streams=StreamLimit(streams_per_user),
                     registry=registry,
                     passwords=passwords,
-                    key=key,
+                    keys=keys,
                     figures=FigureReader(db, registry),
                     responses=responses,
                     metrics_token=metrics_token,
@@ -117,7 +118,7 @@ async def _live(db: Database, stopping: asyncio.Event) -> AsyncIterator[Live]:
 def create_app(
     *,
     dsn: str,
-    key: bytes,
+    keys: Keys,
     registry: Registry,
     limits: Limits = NO_LIMITS,
     streams_per_user: int,
@@ -127,7 +128,7 @@ def create_app(
     """The whole ASGI application."""
     app = create_litestar(
         dsn=dsn,
-        key=key,
+        keys=keys,
         registry=registry,
         limits=limits,
         streams_per_user=streams_per_user,

@@ -16,6 +16,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     database_url: str | None = None
     secret_key: str | None = None
+    secret_key_previous: str | None = None
     host: str = "127.0.0.1"
     port: int = 8000
     max_submits_per_minute: int = 600

@@ -11,6 +11,7 @@ from jobhub.domain.users import User
 from jobhub.services.figures import FigureReader
 from jobhub.services.passwords import Passwords
 from jobhub.services.streams import StreamLimit
+from jobhub.services.tokens import Keys
 from jobhub.store.database import Database
 from jobhub.store.jobs import Act
 from jobhub.store.live import Live
@@ -29,7 +30,7 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     streams: StreamLimit
     registry: Registry
     passwords: Passwords
-    key: bytes
+    keys: Keys
     figures: FigureReader
     responses: ResponseCounts
     metrics_token: str | None
