@@ -12,6 +12,7 @@ from jobhub.domain.limits import NO_LIMITS, Limits
 from jobhub.domain.submission import MAX_BODY_BYTES
 from jobhub.services.figures import FigureReader
 from jobhub.services.passwords import Passwords
+from jobhub.services.provider import Provider, ProviderOptions
 from jobhub.services.streams import StreamLimit
 from jobhub.services.tokens import Keys
 from jobhub.store.database import Database
@@ -41,6 +42,7 @@ def create_litestar(
     dsn: str,
     keys: Keys,
     registry: Registry,
+    provider: ProviderOptions | None = None,
     limits: Limits = NO_LIMITS,
     streams_per_user: int = 10,
     metrics_token: str | None = None,
@@ -53,6 +55,7 @@ def create_litestar(
     @asynccontextmanager
     async def resources(app: Litestar) -> AsyncIterator[None]:
         passwords = Passwords()
+        identities = Provider(provider) if provider else None
         try:
             async with Database.open(dsn, max_size=POOL_SIZE, application_name="jobhub api") as db, _live(db, stopping) as live:
                 app.state.resources = Resources(
@@ -64,6 +67,7 @@ def create_litestar(
                     registry=registry,
                     passwords=passwords,
                     keys=keys,
+                    provider=identities,
                     figures=FigureReader(db, registry),
                     responses=responses,
                     metrics_token=metrics_token,
@@ -71,6 +75,8 @@ def create_litestar(
                 yield
         finally:
             passwords.close()
+            if identities:
+                await identities.close()
 
     return Litestar(
         route_handlers=[
@@ -120,6 +126,7 @@ def create_app(
     dsn: str,
     keys: Keys,
     registry: Registry,
+    provider: ProviderOptions | None = None,
     limits: Limits = NO_LIMITS,
     streams_per_user: int,
     metrics_token: str | None = None,
@@ -129,6 +136,7 @@ def create_app(
     app = create_litestar(
         dsn=dsn,
         keys=keys,
+        provider=provider,
         registry=registry,
         limits=limits,
         streams_per_user=streams_per_user,

@@ -23,6 +23,7 @@ def run_serve(settings: Settings) -> int:
     from jobhub.domain.limits import Limits
     from jobhub.handlers.registry import load_registry
     from jobhub.server import serve
+    from jobhub.services.provider import provider_options
 
     configure_logging(settings.log_level)
     registry = load_registry(settings.handlers, demo=settings.demo)
@@ -35,6 +36,9 @@ def run_serve(settings: Settings) -> int:
     app = create_app(
         dsn=database_url(settings),
         keys=secret_keys(settings),
+        provider=provider_options(
+            jwks_url=settings.jwks_url, issuer=settings.jwks_issuer, audience=settings.jwks_audience, algorithm=settings.jwks_algorithm
+        ),
         registry=registry,
         limits=limits,
         streams_per_user=settings.streams_per_user,

@@ -18,6 +18,7 @@ from jobhub.domain.limits import Usage
 from jobhub.domain.users import Role, User
 from jobhub.services import tokens
 from jobhub.services.passwords import Passwords, password_problem
+from jobhub.services.provider import Provider
 from jobhub.services.tokens import Keys
 from jobhub.store import jobs as jobs_store
 from jobhub.store import users as store
@@ -121,9 +122,18 @@ def _bad_refresh_token() -> Unauthenticated:
     return Unauthenticated("The refresh token is not valid any more: log in again.", code="invalid_refresh_token")
 
 
-async def authenticate(users: store.Accounts, keys: Keys, access_token: str) -> User:
-    """The user an access token speaks for. Raises Unauthenticated: see `tokens.verify`, or the user is disabled."""
+async def authenticate(db: Database, users: store.Accounts, keys: Keys, provider: Provider | None, access_token: str) -> User:
+    """The user an access token speaks for, ours or the provider's. Raises Unauthenticated: a bad token, or the user is disabled."""
+    if provider and provider.issued(access_token):
+        return await _user_of_provider(db, await provider.email_of(access_token))
     return await active_user(users, tokens.verify(keys, access_token))
+
+
+async def _user_of_provider(db: Database, email: str | None) -> User:
+    found = await store.get_user_by_email(db, email) if email else None
+    if found is None or found[0].disabled:
+        raise Unauthenticated("There is no account for the e-mail address of this token.", code="unknown_account")
+    return found[0]
 
 
 async def active_user(users: store.Accounts, user_id: UUID) -> User:

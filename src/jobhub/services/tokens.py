@@ -26,7 +26,7 @@ MIN_SECRET_BYTES = 32
 # A client sends the same token for a quarter of an hour, and checking its signature costs as much as all the rest of a request's checks.
 _MAX_REMEMBERED = 1000
 _TYPES = ("jwt", "at+jwt")  # RFC 9068's name for access tokens too; never something else signed with the same key
-_REQUIRED_CLAIMS = ["exp", "iat", "iss", "aud", "sub", "jti"]
+REQUIRED_CLAIMS = ["exp", "iat", "iss", "aud", "sub", "jti"]
 # What people paste from examples; a secret that everybody knows is none.
 _SAMPLE = re.compile(r"change[-_ ]?me|change[-_ ]?this|your[-_ ]|secret[-_ ]?key|example|sample|password|^(.)\1*$", re.IGNORECASE)
 
@@ -84,7 +84,7 @@ def verify(keys: Keys, token: str) -> UUID:
     """The user id a token speaks for. Raises Unauthenticated: forged, expired, or not for us."""
     claims = _verified(keys, token)
     if claims.exp + CLOCK_SKEW_SECONDS <= time.time():
-        raise _expired()
+        raise expired_token()
     return claims.sub
 
 
@@ -94,15 +94,14 @@ def _verified(keys: Keys, token: str) -> _Claims:
     try:
         return msgspec.convert(_decoded(keys, token), _Claims, strict=False)
     except jwt.ExpiredSignatureError:
-        raise _expired() from None
+        raise expired_token() from None
     except (jwt.PyJWTError, msgspec.ValidationError, ValueError, OverflowError, RecursionError):
         raise bad_token() from None
 
 
 def _decoded(keys: Keys, token: str) -> dict[str, Any]:
     header = jwt.get_unverified_header(token)
-    if str(header.get("typ", "JWT")).lower() not in _TYPES:
-        raise jwt.InvalidTokenError("of another type")
+    check_type(header)
     # Tokens from before there were key ids have none.
     for key in keys.accepted:
         if header.get("kid", key_id(key)) == key_id(key):
@@ -121,7 +120,7 @@ def _decoded_with(key: bytes, token: str) -> dict[str, Any]:
         audience=AUDIENCE,
         issuer=ISSUER,
         leeway=timedelta(seconds=CLOCK_SKEW_SECONDS),
-        options={"require": _REQUIRED_CLAIMS},
+        options={"require": REQUIRED_CLAIMS},
     )
 
 
@@ -130,5 +129,12 @@ def bad_token() -> Unauthenticated:
     return Unauthenticated("The token is not valid here.", code="invalid_token")
 
 
-def _expired() -> Unauthenticated:
+def check_type(header: dict[str, Any]) -> None:
+    """Raises InvalidTokenError: the header says that this is something else than an access token."""
+    if str(header.get("typ", "JWT")).lower() not in _TYPES:
+        raise jwt.InvalidTokenError("of another type")
+
+
+def expired_token() -> Unauthenticated:
+    """The refusal of a token that was good once."""
     return Unauthenticated("The token has expired: get a new one.", code="token_expired")

@@ -10,6 +10,7 @@ from jobhub.domain.job_types import Registry
 from jobhub.domain.users import User
 from jobhub.services.figures import FigureReader
 from jobhub.services.passwords import Passwords
+from jobhub.services.provider import Provider
 from jobhub.services.streams import StreamLimit
 from jobhub.services.tokens import Keys
 from jobhub.store.database import Database
@@ -31,6 +32,7 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     registry: Registry
     passwords: Passwords
     keys: Keys
+    provider: Provider | None
     figures: FigureReader
     responses: ResponseCounts
     metrics_token: str | None
