@@ -24,6 +24,8 @@ class IdentityProvider:
         self.private = {"one": Ed25519PrivateKey.generate(), "two": Ed25519PrivateKey.generate()}
         self.published = ["one", "two"]
         self.body: bytes | None = None
+        self.may_answer = threading.Event()
+        self.may_answer.set()
 
     @property
     def options(self) -> ProviderOptions:
@@ -51,6 +53,7 @@ def running_provider() -> Iterator[IdentityProvider]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             provider.requests.append(self.path)
+            provider.may_answer.wait(10)
             body = provider.answer()
             self.send_response(provider.status)
             self.send_header("Location", f"{provider.url}/elsewhere")

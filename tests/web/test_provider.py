@@ -10,6 +10,7 @@ from contextlib import ExitStack, asynccontextmanager
 
 import httpx
 import jwt
+import msgspec
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -31,8 +32,8 @@ def idp():
 
 
 @asynccontextmanager
-async def accepting(idp, dsn, registry):
-    litestar = create_litestar(dsn=dsn, keys=KEYS, registry=registry, provider=idp.options)
+async def accepting(idp, dsn, registry, options=None):
+    litestar = create_litestar(dsn=dsn, keys=KEYS, registry=registry, provider=options or idp.options)
     async with running_lifespan(litestar.lifespan):
         transport = httpx.ASGITransport(Edge(litestar), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
@@ -144,7 +145,18 @@ async def test_a_new_key_is_fetched_once_for_all_and_not_too_often(client, idp, 
     assert (await me(client, idp.token(alice.email, headers={"kid": "one"}))).status_code == 401
 
 
-GARBAGE = [b"", b"<html>", b"[]", b'{"keys": 5}', b'{"keys": [5]}', b'{"keys": []}', b"[" * 100_000, b" " * 300_000, b"\xff\x00"]
+GARBAGE = [
+    b"",
+    b"<html>",
+    b"[]",
+    b'{"keys": 5}',
+    b'{"keys": [5]}',
+    b'{"keys": []}',
+    b"[" * 100_000,
+    b" " * 300_000,
+    b"\xff\x00",
+    b'{"keys": [{"a": ' + b"[" * 50_000,
+]
 
 
 async def test_known_keys_go_on_whatever_the_provider_answers(client, idp, alice, monkeypatch):
@@ -169,6 +181,56 @@ async def test_known_keys_go_on_while_the_provider_is_away(dsn, registry, alice,
 
             assert (await me(client, idp.token(alice.email, headers={"kid": "three"}))).status_code == 401
             assert (await me(client, idp.token(alice.email))).status_code == 200
+
+
+async def test_requests_with_known_keys_do_not_wait_for_a_fetch(client, idp, alice, monkeypatch):
+    monkeypatch.setattr(provider_module, "REFETCH_SECONDS", 0.0)
+    idp.published = ["one"]
+    assert (await me(client, idp.token(alice.email))).status_code == 200
+    idp.may_answer.clear()
+    idp.published = ["one", "two"]
+
+    waiting = [asyncio.create_task(me(client, idp.token(alice.email, kid="two"))) for _ in range(3)]
+    async with asyncio.timeout(5):
+        while len(idp.requests) < 2:
+            await asyncio.sleep(0.01)
+    known = await me(client, idp.token(alice.email))
+    assert (known.status_code, [task.done() for task in waiting]) == (200, [False] * 3)
+    waiting.pop().cancel()
+
+    idp.may_answer.set()
+    assert [answer.status_code for answer in await asyncio.gather(*waiting)] == [200] * 2
+    assert idp.requests == ["/keys"] * 2
+
+
+async def test_a_provider_that_never_answers_costs_a_refusal(client, idp, alice, monkeypatch):
+    monkeypatch.setattr(provider_module, "FETCH_SECONDS", 0.1)
+    idp.may_answer.clear()
+
+    assert (await me(client, idp.token(alice.email))).status_code == 401
+    idp.may_answer.set()
+
+
+async def test_rsa_keys_verify_rs256_and_are_no_secret(dsn, registry, idp, alice):
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    public = key.public_key()
+    jwk = jwt.algorithms.RSAAlgorithm.to_jwk(public, as_dict=True) | {"kid": "one"}
+    idp.body = json.dumps(
+        {"keys": [jwk, idp.jwk("two"), {"kty": "oct", "k": "AAAA", "kid": "oct"}, {"kty": "RSA", "n": 5, "kid": "x"}]}
+    ).encode()
+    claims, options = idp.claims(alice.email), msgspec.structs.replace(idp.options, algorithm="RS256")
+    pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    bad = {
+        "HS256 with the PEM": hs256(claims, pem),
+        "RS512": jwt.encode(claims, key, algorithm="RS512", headers={"kid": "one"}),
+        "PS256": jwt.encode(claims, key, algorithm="PS256", headers={"kid": "one"}),
+        "EdDSA": idp.token(alice.email, kid="two"),
+        "a key that is none": jwt.encode(claims, key, algorithm="RS256", headers={"kid": "x"}),
+    }
+
+    async with accepting(idp, dsn, registry, options) as client:
+        assert (await me(client, jwt.encode(claims, key, algorithm="RS256", headers={"kid": "one"}))).status_code == 200
+        assert await codes(client, bad) == refused(bad)
 
 
 ALL = {"jwks_url": "https://idp/keys", "issuer": "https://idp", "audience": "jobhub", "algorithm": "RS256"}

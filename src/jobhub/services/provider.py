@@ -139,7 +139,7 @@ class Provider:
         try:
             async with asyncio.timeout(FETCH_SECONDS):
                 self._keys = read_jwks(await _download(self._options.jwks_url), self._options.algorithm)
-        except (httpx.HTTPError, TimeoutError, ValueError) as error:
+        except (httpx.HTTPError, TimeoutError, ValueError, RecursionError) as error:
             _log.warning("jwks_fetch_failed", error=type(error).__name__)
         finally:
             self._fetch = None
@@ -171,9 +171,10 @@ def read_jwks(content: bytes, algorithm: str) -> dict[str, Any]:
         kid = given.get("kid")
         is_meant = given.get("use", "sig") == "sig" and given.get("alg", algorithm) == algorithm
         if isinstance(kid, str) and is_meant and given.get("kty") == ALGORITHMS[algorithm]:
+            parts = {name: given[name] for name in ("kty", "crv", "x", "n", "e") if isinstance(given.get(name), str)}
             try:
-                found[kid] = jwt.PyJWK({name: given[name] for name in ("kty", "crv", "x", "n", "e") if name in given}, algorithm=algorithm)
-            except (jwt.PyJWTError, ValueError, TypeError):
+                found[kid] = jwt.PyJWK(parts, algorithm=algorithm)
+            except (jwt.PyJWTError, ValueError):
                 continue
     if not found:
         raise ValueError("no key of this algorithm")
