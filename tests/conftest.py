@@ -113,7 +113,7 @@ def registry() -> Registry:
 @pytest.fixture
 async def api(dsn: str, registry: Registry) -> AsyncIterator[factories.Api]:
     """The whole application, spoken to without a socket."""
-    litestar = create_litestar(dsn=dsn, key=factories.KEY, registry=registry)
+    litestar = create_litestar(dsn=dsn, keys=factories.KEYS, registry=registry)
     async with running_lifespan(litestar.lifespan):
         transport = httpx.ASGITransport(Edge(litestar), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:

@@ -20,6 +20,7 @@ from jobhub.domain.users import Role, User
 from jobhub.services import tokens
 
 KEY = b"a key for tests, of more than 32 bytes"
+KEYS = tokens.Keys(KEY)
 PASSWORD = "correct horse battery staple"
 
 
@@ -125,7 +126,7 @@ class Api:
 
 
 def token(user: User) -> str:
-    return tokens.sign(KEY, user.id, now=time.time())
+    return tokens.sign(KEYS, user.id, now=time.time())
 
 
 class Echo(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

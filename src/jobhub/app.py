@@ -12,7 +12,9 @@ from jobhub.domain.limits import NO_LIMITS, Limits
 from jobhub.domain.submission import MAX_BODY_BYTES
 from jobhub.services.figures import FigureReader
 from jobhub.services.passwords import Passwords
+from jobhub.services.provider import Provider, ProviderOptions
 from jobhub.services.streams import StreamLimit
+from jobhub.services.tokens import Keys
 from jobhub.store.database import Database
 from jobhub.store.live import Live
 from jobhub.store.submissions import Submissions
@@ -38,8 +40,9 @@ POOL_SIZE = 10  # more connections than this make a two-core server slower, not 
 def create_litestar(
     *,
     dsn: str,
-    key: bytes,
+    keys: Keys,
     registry: Registry,
+    provider: ProviderOptions | None = None,
     limits: Limits = NO_LIMITS,
     streams_per_user: int = 10,
     metrics_token: str | None = None,
@@ -52,6 +55,7 @@ def create_litestar(
     @asynccontextmanager
     async def resources(app: Litestar) -> AsyncIterator[None]:
         passwords = Passwords()
+        identities = Provider(provider) if provider else None
         try:
             async with Database.open(dsn, max_size=POOL_SIZE, application_name="jobhub api") as db, _live(db, stopping) as live:
                 app.state.resources = Resources(
@@ -62,7 +66,8 @@ def create_litestar(
                     streams=StreamLimit(streams_per_user),
                     registry=registry,
                     passwords=passwords,
-                    key=key,
+                    keys=keys,
+                    provider=identities,
                     figures=FigureReader(db, registry),
                     responses=responses,
                     metrics_token=metrics_token,
@@ -70,6 +75,8 @@ def create_litestar(
                 yield
         finally:
             passwords.close()
+            if identities:
+                await identities.close()
 
     return Litestar(
         route_handlers=[
@@ -117,8 +124,9 @@ async def _live(db: Database, stopping: asyncio.Event) -> AsyncIterator[Live]:
 def create_app(
     *,
     dsn: str,
-    key: bytes,
+    keys: Keys,
     registry: Registry,
+    provider: ProviderOptions | None = None,
     limits: Limits = NO_LIMITS,
     streams_per_user: int,
     metrics_token: str | None = None,
@@ -127,7 +135,8 @@ def create_app(
     """The whole ASGI application."""
     app = create_litestar(
         dsn=dsn,
-        key=key,
+        keys=keys,
+        provider=provider,
         registry=registry,
         limits=limits,
         streams_per_user=streams_per_user,

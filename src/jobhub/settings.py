@@ -16,6 +16,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     database_url: str | None = None
     secret_key: str | None = None
+    secret_key_previous: str | None = None
+    jwks_url: str | None = None
+    jwks_issuer: str | None = None
+    jwks_audience: str | None = None
+    jwks_algorithm: str | None = None
     host: str = "127.0.0.1"
     port: int = 8000
     max_submits_per_minute: int = 600

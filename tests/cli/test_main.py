@@ -84,6 +84,15 @@ def test_serve_refuses_a_weak_secret(dsn, secret, said):
     assert said in refusal("serve", JOBHUB_DATABASE_URL=dsn, JOBHUB_SECRET_KEY=secret)
 
 
+def test_serve_refuses_a_weak_previous_secret_and_half_a_provider(dsn):
+    given = {"JOBHUB_DATABASE_URL": dsn, "JOBHUB_SECRET_KEY": KEY}
+
+    assert "JOBHUB_SECRET_KEY_PREVIOUS must have at least 32 bytes" in refusal("serve", **given, JOBHUB_SECRET_KEY_PREVIOUS="short")
+    assert "JOBHUB_JWKS_ISSUER, JOBHUB_JWKS_AUDIENCE, JOBHUB_JWKS_ALGORITHM must be set too" in refusal(
+        "serve", **given, JOBHUB_JWKS_URL="https://idp.example.org/keys"
+    )
+
+
 def test_serve_refuses_to_start_without_a_secret(dsn, tmp_path):
     assert "JOBHUB_SECRET_KEY is not set" in refusal("serve", JOBHUB_DATABASE_URL=dsn, JOBHUB_DATA_DIR=str(tmp_path))
 

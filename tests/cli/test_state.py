@@ -4,11 +4,13 @@ import os
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from jobhub.cli import state
 from jobhub.cli.state import Running
 from jobhub.domain.errors import OperatorError
+from jobhub.services.tokens import Keys
 from jobhub.settings import Settings
 
 SECRET = "0123456789abcdef" * 3
@@ -76,17 +78,17 @@ def test_without_a_database_the_three_ways_out_are_named(tmp_path: Path, dsn: st
 def test_a_key_is_made_once_kept_and_readable_by_its_owner_only(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
 
-    key = state.make_secret_key(settings)
+    key = state.make_secret_keys(settings)
 
-    assert len(key) >= 32
-    assert state.make_secret_key(settings) == state.secret_key(settings) == key
+    assert len(key.current) >= 32
+    assert state.make_secret_keys(settings) == state.secret_keys(settings) == key
     assert stat.S_IMODE((tmp_path / "secret_key").stat().st_mode) == 0o600
 
 
 def test_a_key_that_was_set_is_used_and_not_kept(tmp_path: Path) -> None:
     settings = Settings(secret_key=SECRET, data_dir=tmp_path)
 
-    assert state.make_secret_key(settings) == SECRET.encode()
+    assert state.make_secret_keys(settings) == Keys(SECRET.encode())
     assert not (tmp_path / "secret_key").exists()
 
 
@@ -95,12 +97,20 @@ def test_a_kept_key_that_is_none_is_refused(tmp_path: Path, kept: str) -> None:
     (tmp_path / "secret_key").write_text(kept, encoding="utf-8")
 
     with pytest.raises(OperatorError):
-        state.secret_key(Settings(data_dir=tmp_path))
+        state.secret_keys(Settings(data_dir=tmp_path))
+
+
+def test_the_previous_key_is_held_to_the_same_rules() -> None:
+    settings = Settings(secret_key=SECRET, secret_key_previous=SECRET[::-1])
+
+    assert state.secret_keys(settings) == Keys(SECRET.encode(), SECRET[::-1].encode())
+    with pytest.raises(OperatorError, match="JOBHUB_SECRET_KEY_PREVIOUS must have at least 32 bytes"):
+        state.secret_keys(msgspec.structs.replace(settings, secret_key_previous="short"))
 
 
 def test_no_key_at_all_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="JOBHUB_SECRET_KEY is not set"):
-        state.secret_key(Settings(data_dir=tmp_path))
+        state.secret_keys(Settings(data_dir=tmp_path))
 
 
 def test_what_is_published_is_private(tmp_path: Path) -> None:

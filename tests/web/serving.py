@@ -11,7 +11,7 @@ import httpx
 
 from jobhub.app import create_app
 from jobhub.server import Server, create_server
-from tests.factories import KEY, Api, token
+from tests.factories import KEYS, Api, token
 
 
 class ServerInATest(Server):
@@ -81,7 +81,7 @@ class Events:
 async def serving(dsn, registry, *, streams_per_user=10):
     """The whole application behind its server."""
     stopping = asyncio.Event()
-    app = create_app(dsn=dsn, key=KEY, registry=registry, streams_per_user=streams_per_user, stopping=stopping)
+    app = create_app(dsn=dsn, keys=KEYS, registry=registry, streams_per_user=streams_per_user, stopping=stopping)
     server = create_server(app, host="127.0.0.1", port=0, on_stop=stopping.set)
     server.__class__ = ServerInATest
     running = asyncio.create_task(server.serve())

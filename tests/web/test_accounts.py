@@ -247,3 +247,13 @@ async def test_two_administrators_can_not_remove_each_other_at_once(api, admin, 
     assert codes[0] == 200
     assert codes[1] in (401, 403, 409)
     assert len(sql.execute("SELECT FROM users WHERE role = 'admin' AND disabled_at IS NULL").fetchall()) == 1
+
+
+async def test_neither_token_stands_for_the_other(api, carol):
+    pair = (await log_in(api)).json()
+
+    as_access = await api.client.get("/auth/me", headers={"Authorization": f"Bearer {pair['refresh_token']}"})
+    as_refresh = await refresh(api, pair["access_token"])
+
+    assert (as_access.status_code, as_access.json()["code"]) == (401, "invalid_token")
+    assert (as_refresh.status_code, as_refresh.json()["code"]) == (401, "invalid_refresh_token")

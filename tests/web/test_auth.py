@@ -1,5 +1,7 @@
 """Who gets in: tokens of every bad kind, the header they come in, and the list of doors that are open."""
 
+import base64
+import json
 import re
 import time
 from uuid import UUID
@@ -9,7 +11,7 @@ import pytest
 
 from jobhub.app import create_litestar
 from tests import factories
-from tests.factories import KEY
+from tests.factories import KEY, KEYS
 
 PUBLIC = {
     *("POST /auth/token", "POST /auth/refresh", "GET /livez", "GET /readyz", "GET /metrics", "GET /openapi.json"),
@@ -26,6 +28,10 @@ def claims(user, **changes):
 
 def signed(user, *, key=KEY, algorithm="HS256", headers=None, **changes):
     return jwt.encode(claims(user, **changes), key, algorithm=algorithm, headers=headers)
+
+
+def segment(value):
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
 async def me(api, *authorizations: str):
@@ -58,6 +64,14 @@ async def test_every_bad_token_is_a_401(api, alice, sql):
         "alg none with our signature": f"{jwt.encode(claims(alice), None, algorithm='none').rpartition('.')[0]}.{signature}",
         "no signature": f"{header}.{payload}.",
         "a changed payload": f"{header}.{jwt.encode(claims(alice, role='admin'), KEY).split('.')[1]}.{signature}",
+        "another type": signed(alice, headers={"typ": "logout+jwt"}),
+        "an unknown key id": signed(alice, headers={"kid": "0" * 16}),
+        **{f"alg {name}": f"{segment({'alg': name, 'typ': 'JWT'})}.{payload}." for name in ("None", "NONE", "nOnE", "", None, 5)},
+        "no alg": f"{segment({'typ': 'JWT'})}.{payload}.{signature}",
+        "a header that is no object": f"{segment([])}.{payload}.{signature}",
+        "a header of many levels": f"{base64.urlsafe_b64encode(b'[' * 6000).decode()}.{payload}.{signature}",
+        "a time without end": signed(alice, exp=float("inf")),
+        "a payload apart": signed(alice, headers={"b64": False, "crit": ["b64"]}),
         "another issuer": signed(alice, iss="elsewhere"),
         "another audience": signed(alice, aud="elsewhere"),
         "an unknown critical header": signed(alice, headers={"crit": ["x"], "x": 1}),
@@ -126,7 +140,7 @@ async def test_a_disabled_user_is_refused_at_once(api, alice, sql):
 
 
 async def test_every_route_but_the_public_ones_is_closed(api, registry):
-    app = create_litestar(dsn="postgresql:///nowhere", key=KEY, registry=registry)
+    app = create_litestar(dsn="postgresql:///nowhere", keys=KEYS, registry=registry)
     found = {f"{method} {route.path}" for route in app.routes for method in route.methods if method != "OPTIONS"}
 
     opened = []

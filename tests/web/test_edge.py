@@ -84,7 +84,7 @@ async def test_a_wrong_method_is_a_405_that_says_what_is_allowed(api, alice, met
 
 
 async def test_every_path_tells_the_same_methods_to_options_and_with_a_405(api, registry):
-    app = create_litestar(dsn="postgresql:///nowhere", key=factories.KEY, registry=registry)
+    app = create_litestar(dsn="postgresql:///nowhere", keys=factories.KEYS, registry=registry)
     expected, told = {}, {}
     for route in app.routes:
         path = re.sub(r"\{\w+:uuid\}", SOME_ID, route.path)

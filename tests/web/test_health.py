@@ -18,7 +18,7 @@ from tests.conftest import running_lifespan
 @asynccontextmanager
 async def api_on(dsn, registry, **options):
     """The application on any address of a database, even a dead one."""
-    litestar = application.create_litestar(dsn=dsn, key=factories.KEY, registry=registry, **options)
+    litestar = application.create_litestar(dsn=dsn, keys=factories.KEYS, registry=registry, **options)
     async with running_lifespan(litestar.lifespan):
         transport = httpx.ASGITransport(application.Edge(litestar), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:

@@ -10,7 +10,7 @@ from tests.conftest import running_lifespan
 
 
 async def test_the_built_in_job_types_are_listed_with_schema_and_defaults(dsn, admin):
-    litestar = create_litestar(dsn=dsn, key=factories.KEY, registry=load_registry([], demo=True))
+    litestar = create_litestar(dsn=dsn, keys=factories.KEYS, registry=load_registry([], demo=True))
     async with running_lifespan(litestar.lifespan):
         transport = httpx.ASGITransport(Edge(litestar), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:

@@ -9,7 +9,7 @@ from jobhub.app import create_litestar
 from jobhub.domain.limits import NO_LIMITS, Limits
 from jobhub.web.edge import Edge
 from tests.conftest import running_lifespan
-from tests.factories import KEY, Api
+from tests.factories import KEYS, Api
 
 BODY = {"job_type": "test.echo", "title": "a job"}
 
@@ -20,7 +20,7 @@ def open_api(dsn, registry):
 
     @asynccontextmanager
     async def open_api(limits):
-        litestar = create_litestar(dsn=dsn, key=KEY, registry=registry, limits=limits)
+        litestar = create_litestar(dsn=dsn, keys=KEYS, registry=registry, limits=limits)
         async with running_lifespan(litestar.lifespan):
             transport = httpx.ASGITransport(Edge(litestar), raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:

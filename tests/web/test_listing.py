@@ -5,7 +5,11 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.factories import make_job, make_worker
+from jobhub.domain.errors import InvalidInput
+from jobhub.services.listing import PageRequest, list_jobs
+from jobhub.services.tokens import Keys
+from jobhub.store.listing import JobFilter
+from tests.factories import KEYS, make_job, make_worker
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -157,3 +161,15 @@ async def test_the_total_is_exact_up_to_ten_thousand(api, alice, sql):
     assert (exact["total"], exact["total_is_capped"], exact["total_pages"], exact["next_cursor"]) == (10_000, False, 100, None)
     assert (capped["total"], capped["total_is_capped"], capped["total_pages"]) == (10_000, True, 100)
     assert len(await ids(api, alice, f"cursor={capped['next_cursor']}&per_page=100")) == 1
+
+
+async def test_a_cursor_signed_with_the_previous_key_is_good_until_that_is_dropped(db, alice, jobs):
+    new = b"a newer key for tests, of more than 32 bytes"
+    where, first = JobFilter(owner_id=alice.id), PageRequest(page=None, per_page=2)
+    cursor = (await list_jobs(db, where, first, keys=KEYS)).next_cursor
+    second = PageRequest(page=None, per_page=2, cursor=cursor)
+
+    page = await list_jobs(db, where, second, keys=Keys(new, KEYS.current))
+    assert page.jobs
+    with pytest.raises(InvalidInput):
+        await list_jobs(db, where, second, keys=Keys(new))

@@ -16,7 +16,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "FOO")
 def routes(dsn, registry) -> dict[str, set[str]]:
     """Each path, with some id in it, and the methods it has."""
     found: dict[str, set[str]] = {}
-    for route in create_litestar(dsn=dsn, key=factories.KEY, registry=registry).routes:
+    for route in create_litestar(dsn=dsn, keys=factories.KEYS, registry=registry).routes:
         path = re.sub(r"\{[^}]*\}", UNKNOWN_ID, route.path_format)
         found.setdefault(path, set()).update(getattr(route, "methods", ()))
     return {path: methods | ({"HEAD"} if "GET" in methods else set()) for path, methods in found.items()}

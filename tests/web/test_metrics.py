@@ -276,7 +276,7 @@ async def test_a_database_that_does_not_answer_in_time_is_down_until_it_does(api
 
 @asynccontextmanager
 async def guarded(dsn, registry, token):
-    litestar = application.create_litestar(dsn=dsn, key=factories.KEY, registry=registry, metrics_token=token)
+    litestar = application.create_litestar(dsn=dsn, keys=factories.KEYS, registry=registry, metrics_token=token)
     async with running_lifespan(litestar.lifespan):
         transport = httpx.ASGITransport(application.Edge(litestar), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from jobhub.app import create_litestar
-from tests.factories import KEY, token
+from tests.factories import KEYS, token
 
 JOB = {"job_type": "test.echo", "title": "a job"}
 KIB = 1024
@@ -144,7 +144,7 @@ async def test_a_hostile_body_is_refused_without_end_of_work_or_words(api, alice
 
 def test_no_request_is_sent_through_a_thread(registry):
     """Litestar runs a guard that is a plain function in one, which costs more than the rest of the request."""
-    app = create_litestar(dsn="postgresql:///nowhere", key=KEY, registry=registry)
+    app = create_litestar(dsn="postgresql:///nowhere", keys=KEYS, registry=registry)
     guards = {guard for route in app.routes for handler in getattr(route, "route_handlers", ()) for guard in handler.resolve_guards()}
 
     assert guards

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import structlog
 
-from jobhub.cli.state import database_url, secret_key
+from jobhub.cli.state import database_url, secret_keys
 from jobhub.domain.errors import NotFound
 from jobhub.domain.users import Role, User
 from jobhub.logs import configure_logging
@@ -23,6 +23,7 @@ def run_serve(settings: Settings) -> int:
     from jobhub.domain.limits import Limits
     from jobhub.handlers.registry import load_registry
     from jobhub.server import serve
+    from jobhub.services.provider import provider_options
 
     configure_logging(settings.log_level)
     registry = load_registry(settings.handlers, demo=settings.demo)
@@ -34,7 +35,10 @@ def run_serve(settings: Settings) -> int:
     stopping = asyncio.Event()
     app = create_app(
         dsn=database_url(settings),
-        key=secret_key(settings),
+        keys=secret_keys(settings),
+        provider=provider_options(
+            jwks_url=settings.jwks_url, issuer=settings.jwks_issuer, audience=settings.jwks_audience, algorithm=settings.jwks_algorithm
+        ),
         registry=registry,
         limits=limits,
         streams_per_user=settings.streams_per_user,
@@ -103,7 +107,7 @@ def make_token(settings: Settings, *, email: str) -> str:
     from jobhub.services import tokens
     from jobhub.store import users
 
-    key = secret_key(settings)
+    keys = secret_keys(settings)
 
     async def find(db: Database) -> User:
         found = await users.get_user_by_email(db, email)
@@ -111,7 +115,7 @@ def make_token(settings: Settings, *, email: str) -> str:
             raise NotFound("user", email)
         return found[0]
 
-    return tokens.sign(key, with_database(database_url(settings), find).id, now=time.time())
+    return tokens.sign(keys, with_database(database_url(settings), find).id, now=time.time())
 
 
 def with_database(dsn: str, act: Callable[[Database], Awaitable[T]]) -> T:

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from jobhub.domain.errors import OperatorError
-from jobhub.services.tokens import check_secret, new_secret
+from jobhub.services.tokens import Keys, check_secret, new_secret
 from jobhub.settings import Settings
 from jobhub.store.address import check_address
 
@@ -76,12 +76,14 @@ def database_url(settings: Settings) -> str:
     return running.dsn
 
 
-def secret_key(settings: Settings) -> bytes:
-    """The signing key: as set, or the one `jobhub up` keeps in the data directory. Raises OperatorError."""
+def secret_keys(settings: Settings) -> Keys:
+    """The signing key: as set, or the one `jobhub up` keeps in the data directory; and the one before it. Raises OperatorError."""
     kept = settings.data_dir / "secret_key"
     if settings.secret_key is None and not kept.exists():
         raise OperatorError("JOBHUB_SECRET_KEY is not set: it signs the tokens and must be the same for all API processes.")
-    return check_secret(settings.secret_key or _read_key(kept))
+    current = check_secret(settings.secret_key or _read_key(kept))
+    previous = settings.secret_key_previous
+    return Keys(current, check_secret(previous, "JOBHUB_SECRET_KEY_PREVIOUS") if previous else None)
 
 
 def _read_key(kept: Path) -> str:
@@ -91,12 +93,12 @@ def _read_key(kept: Path) -> str:
         raise OperatorError(f"The signing key in {kept} can't be read ({error}): set JOBHUB_SECRET_KEY, or put that file right.") from error
 
 
-def make_secret_key(settings: Settings) -> bytes:
-    """As `secret_key`, but make one, readable by its owner only, if there is none."""
+def make_secret_keys(settings: Settings) -> Keys:
+    """As `secret_keys`, but make one, readable by its owner only, if there is none."""
     kept = settings.data_dir / "secret_key"
     if settings.secret_key is None and not kept.exists():
         _write_private(kept, new_secret().encode("ascii"))
-    return secret_key(settings)
+    return secret_keys(settings)
 
 
 def _write_private(path: Path, content: bytes) -> None:

@@ -48,7 +48,7 @@ def run_up(settings: Settings, *, workers: int) -> int:
             _check_port(settings)
             server = stack.enter_context(_database(settings))
             dsn = settings.database_url or (server.dsn if server else "")
-            key = state.make_secret_key(settings)
+            key = state.make_secret_keys(settings).current
             state.publish(settings.data_dir, state.Running(pid=os.getpid(), url=url, dsn=dsn))
             migrate(dsn)
             supervisor = stack.enter_context(

@@ -18,6 +18,8 @@ from jobhub.domain.limits import Usage
 from jobhub.domain.users import Role, User
 from jobhub.services import tokens
 from jobhub.services.passwords import Passwords, password_problem
+from jobhub.services.provider import Provider
+from jobhub.services.tokens import Keys
 from jobhub.store import jobs as jobs_store
 from jobhub.store import users as store
 from jobhub.store.database import Connection, Database
@@ -37,7 +39,7 @@ class TokenPair(msgspec.Struct, frozen=True, kw_only=True):
     refresh_token: str
 
 
-async def log_in(db: Database, passwords: Passwords, key: bytes, *, email: str, password: str) -> TokenPair:
+async def log_in(db: Database, passwords: Passwords, keys: Keys, *, email: str, password: str) -> TokenPair:
     """Tokens for who knows the password.
 
     Raises:
@@ -61,10 +63,10 @@ async def log_in(db: Database, passwords: Passwords, key: bytes, *, email: str, 
     await store.forget_login_failures(db, fingerprint)
     if password_hash and passwords.is_outdated(password_hash):
         await store.replace_password_hash(db, user.id, old_hash=password_hash, new_hash=await passwords.hash(password))
-    return await _token_pair(db, key, user.id, family_id=uuid_utils.compat.uuid7())
+    return await _token_pair(db, keys, user.id, family_id=uuid_utils.compat.uuid7())
 
 
-async def refresh(db: Database, key: bytes, *, refresh_token: str) -> TokenPair:
+async def refresh(db: Database, keys: Keys, *, refresh_token: str) -> TokenPair:
     """The next pair of tokens. A token that was used before revokes all that came from its login.
 
     Raises:
@@ -77,7 +79,7 @@ async def refresh(db: Database, key: bytes, *, refresh_token: str) -> TokenPair:
             user_id, family_id = used
             user = await store.get_user(session, user_id)
             if user and not user.disabled:
-                return await _token_pair(session, key, user_id, family_id=family_id)
+                return await _token_pair(session, keys, user_id, family_id=family_id)
     await store.revoke_family_of_token(db, token_id=token_id, secret_sha256=secret_sha256)
     raise _bad_refresh_token()
 
@@ -88,7 +90,7 @@ async def log_out(db: Database, *, refresh_token: str) -> None:
     await store.revoke_family_of_token(db, token_id=token_id, secret_sha256=secret_sha256)
 
 
-async def _token_pair(db: Connection, key: bytes, user_id: UUID, *, family_id: UUID) -> TokenPair:
+async def _token_pair(db: Connection, keys: Keys, user_id: UUID, *, family_id: UUID) -> TokenPair:
     token_id, secret = uuid_utils.compat.uuid7(), secrets.token_bytes(32)
     await store.add_refresh_token(
         db,
@@ -99,7 +101,7 @@ async def _token_pair(db: Connection, key: bytes, user_id: UUID, *, family_id: U
         lifetime_seconds=REFRESH_LIFETIME_SECONDS,
     )
     return TokenPair(
-        access_token=tokens.sign(key, user_id, now=time.time()),
+        access_token=tokens.sign(keys, user_id, now=time.time()),
         token_type="bearer",  # noqa: S106 - the scheme's name
         expires_in=tokens.LIFETIME_SECONDS,
         refresh_token=base64.urlsafe_b64encode(token_id.bytes + secret).decode("ascii"),
@@ -120,16 +122,25 @@ def _bad_refresh_token() -> Unauthenticated:
     return Unauthenticated("The refresh token is not valid any more: log in again.", code="invalid_refresh_token")
 
 
-async def authenticate(users: store.Accounts, key: bytes, access_token: str) -> User:
-    """The user an access token speaks for. Raises Unauthenticated: see `tokens.verify`, or the user is disabled."""
-    return await active_user(users, tokens.verify(key, access_token))
+async def authenticate(db: Database, users: store.Accounts, keys: Keys, provider: Provider | None, access_token: str) -> User:
+    """The user an access token speaks for, ours or the provider's. Raises Unauthenticated: a bad token, or the user is disabled."""
+    if provider and provider.issued(access_token):
+        return await _user_of_provider(db, await provider.email_of(access_token))
+    return await active_user(users, tokens.verify(keys, access_token))
+
+
+async def _user_of_provider(db: Database, email: str | None) -> User:
+    found = await store.get_user_by_email(db, email) if email else None
+    if found is None or found[0].disabled:
+        raise Unauthenticated("There is no account for the e-mail address of this token.", code="unknown_account")
+    return found[0]
 
 
 async def active_user(users: store.Accounts, user_id: UUID) -> User:
     """A user as they are now. Raises Unauthenticated: there is none, or a disabled one."""
     user = await users.get(user_id)
     if user is None or user.disabled:
-        raise Unauthenticated("The token is not valid here.", code="invalid_token")
+        raise tokens.bad_token()
     return user
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from jobhub.domain.errors import FieldError, InvalidInput
 from jobhub.services.jobs import PlacedJob, all_placed
+from jobhub.services.tokens import Keys
 from jobhub.store import listing as store
 from jobhub.store.database import Database
 from jobhub.store.listing import MAX_TOTAL, JobFilter
@@ -40,14 +41,14 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
         return -(-self.total // self.per_page)
 
 
-async def list_jobs(db: Database, where: JobFilter, request: PageRequest, *, secret: bytes) -> Page:
-    """One page of the jobs that match, newest first. `secret` signs the cursor.
+async def list_jobs(db: Database, where: JobFilter, request: PageRequest, *, keys: Keys) -> Page:
+    """One page of the jobs that match, newest first. `keys` sign the cursor.
 
     Raises:
         InvalidInput: page and cursor together, a page too far down, or a cursor that is not from here.
     """
     _check(request)
-    after = _read_cursor(request.cursor, where, secret) if request.cursor is not None else None
+    after = _read_cursor(request.cursor, where, keys) if request.cursor is not None else None
     offset = 0 if after else ((request.page or 1) - 1) * request.per_page
     # One more than asked for tells whether there is a next page.
     found = await store.list_jobs(db, where, offset=offset, limit=request.per_page + 1, after=after)
@@ -60,7 +61,7 @@ async def list_jobs(db: Database, where: JobFilter, request: PageRequest, *, sec
         per_page=request.per_page,
         total=total,
         total_is_capped=total_is_capped,
-        next_cursor=_cursor(shown[-1].job.created_at, shown[-1].job.id, where, secret) if len(found) > len(shown) else None,
+        next_cursor=_cursor(shown[-1].job.created_at, shown[-1].job.id, where, keys) if len(found) > len(shown) else None,
     )
 
 
@@ -73,25 +74,25 @@ def _check(request: PageRequest) -> None:
         )
 
 
-def _cursor(created_at: datetime, job_id: UUID, where: JobFilter, secret: bytes) -> str:
+def _cursor(created_at: datetime, job_id: UUID, where: JobFilter, keys: Keys) -> str:
     place = ((created_at - _EPOCH) // timedelta(microseconds=1)).to_bytes(8, "big") + job_id.bytes
-    return base64.urlsafe_b64encode(place + _signature(place, where, secret)).rstrip(b"=").decode("ascii")
+    return base64.urlsafe_b64encode(place + _signature(place, where, keys.current)).rstrip(b"=").decode("ascii")
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _read_cursor(cursor: str, where: JobFilter, secret: bytes) -> tuple[datetime, UUID]:
+def _read_cursor(cursor: str, where: JobFilter, keys: Keys) -> tuple[datetime, UUID]:
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raw = b""
     place, signature = raw[:24], raw[24:]
-    if len(place) != 24 or not hmac.compare_digest(signature, _signature(place, where, secret)):
+    if len(place) != 24 or not any(hmac.compare_digest(signature, _signature(place, where, key)) for key in keys.accepted):
         raise InvalidInput([FieldError("?cursor", "is not a next_cursor of this list with these filters")], code="invalid_cursor")
     return _EPOCH + timedelta(microseconds=int.from_bytes(place[:8], "big")), UUID(bytes=place[8:])
 
 
-def _signature(place: bytes, where: JobFilter, secret: bytes) -> bytes:
+def _signature(place: bytes, where: JobFilter, key: bytes) -> bytes:
     """Ties a cursor to its filters, the owner among them: somebody else's, or another list's, is refused."""
-    return hmac.new(secret, b"jobhub cursor\0" + place + msgspec.json.encode(where), hashlib.sha256).digest()[:16]
+    return hmac.new(key, b"jobhub cursor\0" + place + msgspec.json.encode(where), hashlib.sha256).digest()[:16]

@@ -26,12 +26,12 @@ class AuthController(Controller):
     @post("/token", status_code=HTTP_200_OK, opt=_PUBLIC, security=[{}], summary="Log in")
     async def log_in(self, data: JSONBody[LoginRequest], resources: NamedDependency[Resources]) -> TokenPair:
         """Unknown users get the same answer after the same time as wrong passwords."""
-        return await accounts.log_in(resources.db, resources.passwords, resources.key, email=data.email, password=data.password)
+        return await accounts.log_in(resources.db, resources.passwords, resources.keys, email=data.email, password=data.password)
 
     @post("/refresh", status_code=HTTP_200_OK, opt=_PUBLIC, security=[{}], summary="Exchange a refresh token")
     async def refresh(self, data: JSONBody[RefreshRequest], resources: NamedDependency[Resources]) -> TokenPair:
         """Each refresh token works once; using one again revokes every token of its login."""
-        return await accounts.refresh(resources.db, resources.key, refresh_token=data.refresh_token)
+        return await accounts.refresh(resources.db, resources.keys, refresh_token=data.refresh_token)
 
     @post("/logout", status_code=HTTP_204_NO_CONTENT, summary="Log out")
     async def log_out(self, data: JSONBody[RefreshRequest], resources: NamedDependency[Resources]) -> None:

@@ -56,7 +56,7 @@ class AdminController(Controller):
             text=q,
         )
         part = PageRequest(page=page, per_page=per_page, cursor=cursor)
-        return admin_page_view(await listing.list_jobs(resources.db, where, part, secret=resources.key))
+        return admin_page_view(await listing.list_jobs(resources.db, where, part, keys=resources.keys))
 
     @get("/statistics", summary="Figures of a window of time")
     async def statistics(self, resources: NamedDependency[Resources], window: FromQuery[Window] = Window.DAY) -> Statistics:

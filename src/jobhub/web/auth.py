@@ -33,7 +33,7 @@ class Authentication(ASGIMiddleware):
 async def _user(scope: Scope, resources: Resources, *, takes_ticket: bool) -> User:
     given = [value for name, value in parse_qsl(scope["query_string"].decode("latin-1")) if name == "ticket"] if takes_ticket else []
     if not given:
-        return await accounts.authenticate(resources.accounts, resources.key, bearer_token(scope))
+        return await accounts.authenticate(resources.db, resources.accounts, resources.keys, resources.provider, bearer_token(scope))
     if _authorizations(scope) or len(given) > 1:
         raise Unauthenticated("Send one ticket or a token, not both and not several.", code="invalid_token")
     return await tickets.use_ticket(resources.db, given[0])

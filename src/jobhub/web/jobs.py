@@ -84,7 +84,7 @@ class JobController(Controller):
             created_before=created_before,
         )
         part = PageRequest(page=page, per_page=per_page, cursor=cursor)
-        return page_view(await listing.list_jobs(resources.db, where, part, secret=resources.key))
+        return page_view(await listing.list_jobs(resources.db, where, part, keys=resources.keys))
 
     @get("/{job_id:uuid}", summary="Read a job", response_headers=[ETAG], responses=_NOT_MODIFIED)
     async def read(

@@ -10,7 +10,9 @@ from jobhub.domain.job_types import Registry
 from jobhub.domain.users import User
 from jobhub.services.figures import FigureReader
 from jobhub.services.passwords import Passwords
+from jobhub.services.provider import Provider
 from jobhub.services.streams import StreamLimit
+from jobhub.services.tokens import Keys
 from jobhub.store.database import Database
 from jobhub.store.jobs import Act
 from jobhub.store.live import Live
@@ -29,7 +31,8 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     streams: StreamLimit
     registry: Registry
     passwords: Passwords
-    key: bytes
+    keys: Keys
+    provider: Provider | None
     figures: FigureReader
     responses: ResponseCounts
     metrics_token: str | None
