@@ -43,6 +43,7 @@ def create_litestar(
     limits: Limits = NO_LIMITS,
     streams_per_user: int = 10,
     metrics_token: str | None = None,
+    login_failures_per_address: int = 100,
     stopping: asyncio.Event | None = None,
 ) -> Litestar:
     """The application without its edge. Once `stopping` is set, nobody is made to wait any longer and every stream ends."""
@@ -66,6 +67,7 @@ def create_litestar(
                     figures=FigureReader(db, registry),
                     responses=responses,
                     metrics_token=metrics_token,
+                    login_failures_per_address=login_failures_per_address,
                 )
                 yield
         finally:
@@ -122,6 +124,7 @@ def create_app(
     limits: Limits = NO_LIMITS,
     streams_per_user: int,
     metrics_token: str | None = None,
+    login_failures_per_address: int = 100,
     stopping: asyncio.Event,
 ) -> Edge:
     """The whole ASGI application."""
@@ -132,6 +135,7 @@ def create_app(
         limits=limits,
         streams_per_user=streams_per_user,
         metrics_token=metrics_token,
+        login_failures_per_address=login_failures_per_address,
         stopping=stopping,
     )
     return Edge(app)

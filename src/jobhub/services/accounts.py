@@ -13,10 +13,10 @@ from uuid import UUID
 import msgspec
 import uuid_utils.compat
 
-from jobhub.domain.errors import EmailTaken, FieldError, InvalidInput, LastAdministrator, NotFound, TooManyAttempts, Unauthenticated
+from jobhub.domain.errors import EmailTaken, FieldError, InvalidInput, LastAdministrator, NotFound, Unauthenticated
 from jobhub.domain.limits import Usage
 from jobhub.domain.users import Role, User
-from jobhub.services import tokens
+from jobhub.services import guessing, tokens
 from jobhub.services.passwords import Passwords, password_problem
 from jobhub.store import jobs as jobs_store
 from jobhub.store import users as store
@@ -37,28 +37,22 @@ class TokenPair(msgspec.Struct, frozen=True, kw_only=True):
     refresh_token: str
 
 
-async def log_in(db: Database, passwords: Passwords, key: bytes, *, email: str, password: str) -> TokenPair:
-    """Tokens for who knows the password.
+async def log_in(
+    db: Database, passwords: Passwords, key: bytes, *, email: str, password: str, client: str | None, failures_per_address: int
+) -> TokenPair:
+    """Tokens for who knows the password; `client` is the address they come from.
 
     Raises:
         Unauthenticated: wrong, or no such user, or a disabled one: nobody can tell which.
-        TooManyAttempts: too many failures lately under this address.
+        TooManyAttempts: too many failures lately for this account or from this client; or too many logins at once.
     """
-    fingerprint = hashlib.sha256(email.lower().encode()).digest()
-    if delay := await store.login_delay(db, fingerprint):
-        raise TooManyAttempts(delay)
+    guess = guessing.guess(email, client)
+    await guessing.count_in(db, guess, per_network=failures_per_address)
     found = await store.get_user_by_email(db, email)
     user, password_hash = found or (None, None)
-    is_right = await passwords.verify(password, password_hash) and user is not None and not user.disabled
-    # Guesses sent all at once pass the first look together; here those that come after five failures are lost, the right one too.
-    delay = await store.login_delay(db, fingerprint)
-    if not is_right:
-        await store.record_login_failure(db, fingerprint)
-    if delay:
-        raise TooManyAttempts(delay)
-    if not is_right or user is None:
+    if not await passwords.verify(password, password_hash) or user is None or user.disabled:
         raise Unauthenticated("E-mail address or password is wrong.", code="wrong_credentials")
-    await store.forget_login_failures(db, fingerprint)
+    await guessing.count_out(db, guess, per_network=failures_per_address)
     if password_hash and passwords.is_outdated(password_hash):
         await store.replace_password_hash(db, user.id, old_hash=password_hash, new_hash=await passwords.hash(password))
     return await _token_pair(db, key, user.id, family_id=uuid_utils.compat.uuid7())

@@ -1,4 +1,4 @@
-"""Accounts, refresh tokens and failed logins: one function per statement of sql/queries/users.sql."""
+"""Accounts and refresh tokens: one function per statement. Not here: failed logins (`store.guessing`)."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -111,28 +111,6 @@ async def revoke_family_of_token(db: Connection, *, token_id: UUID, secret_sha25
     """Revoke all tokens of one login; how many."""
     row = await db.fetch_row("revoke_family_of_token", id=token_id, secret_sha256=secret_sha256)
     return int(row["revoked"]) if row else 0
-
-
-async def login_delay(db: Connection, email_sha256: bytes) -> int:
-    """Seconds until the next login under this address may be tried; 0 is now."""
-    row = await db.fetch_row("login_delay", email_sha256=email_sha256)
-    return int(row["seconds"]) if row else 0
-
-
-async def record_login_failure(db: Connection, email_sha256: bytes) -> None:
-    """Count a failed login."""
-    await db.execute("record_login_failure", email_sha256=email_sha256)
-
-
-async def forget_login_failures(db: Connection, email_sha256: bytes) -> None:
-    """Start the count anew."""
-    await db.execute("forget_login_failures", email_sha256=email_sha256)
-
-
-async def remove_old_login_failures(db: Connection) -> int:
-    """Forget a batch of counters that nobody has added to for a day; how many."""
-    row = await db.fetch_row("remove_old_login_failures")
-    return int(row["removed"]) if row else 0
 
 
 async def remove_expired_tokens(db: Connection) -> int:
