@@ -67,12 +67,6 @@ WITH changed AS (
     WHERE users.id = :user_id::uuid
     RETURNING users.id, users.email, users.role, users.disabled_at IS NOT NULL AS disabled, users.created_at
 ),
-revoked AS (
-    UPDATE refresh_tokens SET revoked_at = now()
-    WHERE refresh_tokens.user_id = :user_id::uuid
-        AND refresh_tokens.revoked_at IS NULL
-        AND (:password_hash::text IS NOT NULL OR :disabled::boolean)
-),
 audited AS (
     INSERT INTO audit_log (actor_id, verb, user_id, request_id, details)
     SELECT
@@ -83,6 +77,35 @@ audited AS (
     FROM changed
 )
 SELECT changed.* FROM changed;
+
+-- name: revoke_tokens_of_user
+-- End every login of an account. A statement of its own, after `change_user` in its transaction: it has to see the tokens of logins that
+-- held the user row until then.
+-- params:  user_id
+-- index:   refresh_tokens_user_idx
+-- test:    tests/web/test_refresh.py
+UPDATE refresh_tokens SET revoked_at = now() WHERE user_id = :user_id::uuid AND revoked_at IS NULL;
+
+-- name: lock_user_to_log_in
+-- Hold an account as it was when the password was checked, until the new token is on record.
+-- params:  user_id, password_hash
+-- returns: its id, or no row if it was disabled or its password was changed meanwhile
+-- locks:   the user row, shared
+-- index:   users_pkey
+-- test:    tests/web/test_refresh.py
+SELECT id FROM users WHERE id = :user_id::uuid AND password_hash = :password_hash::text AND disabled_at IS NULL FOR SHARE;
+
+-- name: lock_user_of_refresh_token
+-- Hold an account until the next token is on record: whoever disables it or changes its password revokes that one too.
+-- params:  id of the token
+-- returns: the user, or no row if the token is unknown
+-- locks:   the user row, shared; before the token's, as `change_user` does
+-- index:   refresh_tokens_pkey, users_pkey
+-- test:    tests/web/test_refresh.py
+SELECT id, email, role, disabled_at IS NOT NULL AS disabled, created_at
+FROM users
+WHERE id = (SELECT user_id FROM refresh_tokens WHERE refresh_tokens.id = :id::uuid)
+FOR SHARE;
 
 -- name: replace_password_hash
 -- Keep the same password under newer hashing parameters, unless it was changed meanwhile.
@@ -111,9 +134,11 @@ WHERE id = :id::uuid
 RETURNING user_id, family_id;
 
 -- name: revoke_family_of_token
--- Revoke every token that came from the same login as this one.
+-- Revoke every token that came from the same login as this one and is on record now. To be repeated until it revokes none: it does not see
+-- the successor of a token it had to wait for.
 -- params:  id, secret_sha256
 -- returns: one row: how many were revoked
+-- test:    tests/web/test_refresh.py
 -- index:   refresh_tokens_pkey, refresh_tokens_family_idx
 WITH revoked AS (
     UPDATE refresh_tokens SET revoked_at = now()

@@ -48,14 +48,31 @@ async def log_in(
     """
     guess = guessing.guess(email, client)
     await guessing.count_in(db, guess, per_network=failures_per_address)
+    # Again if the hash was replaced meanwhile: by another login, which renewed it, or because the password was changed.
+    pair = await _check_password(db, passwords, key, email, password) or await _check_password(db, passwords, key, email, password)
+    if pair is None:
+        raise _wrong_credentials()
+    await guessing.count_out(db, guess, per_network=failures_per_address)
+    return pair
+
+
+async def _check_password(db: Database, passwords: Passwords, key: bytes, email: str, password: str) -> TokenPair | None:
+    """Tokens for the right password; None if the account changed while it was looked at. Raises Unauthenticated."""
     found = await store.get_user_by_email(db, email)
     user, password_hash = found or (None, None)
-    if not await passwords.verify(password, password_hash) or user is None or user.disabled:
-        raise Unauthenticated("E-mail address or password is wrong.", code="wrong_credentials")
-    await guessing.count_out(db, guess, per_network=failures_per_address)
-    if password_hash and passwords.is_outdated(password_hash):
+    if not await passwords.verify(password, password_hash) or user is None or password_hash is None or user.disabled:
+        raise _wrong_credentials()
+    async with db.transaction() as session:
+        if not await store.lock_user_to_log_in(session, user.id, password_hash=password_hash):
+            return None
+        pair = await _token_pair(session, key, user.id, family_id=uuid_utils.compat.uuid7())
+    if passwords.is_outdated(password_hash):
         await store.replace_password_hash(db, user.id, old_hash=password_hash, new_hash=await passwords.hash(password))
-    return await _token_pair(db, key, user.id, family_id=uuid_utils.compat.uuid7())
+    return pair
+
+
+def _wrong_credentials() -> Unauthenticated:
+    return Unauthenticated("E-mail address or password is wrong.", code="wrong_credentials")
 
 
 async def refresh(db: Database, key: bytes, *, refresh_token: str) -> TokenPair:
@@ -66,12 +83,11 @@ async def refresh(db: Database, key: bytes, *, refresh_token: str) -> TokenPair:
     """
     token_id, secret_sha256 = _parse_refresh_token(refresh_token)
     async with db.transaction() as session:
+        user = await store.lock_user_of_refresh_token(session, token_id=token_id)
         used = await store.use_refresh_token(session, token_id=token_id, secret_sha256=secret_sha256)
-        if used:
+        if used and user and not user.disabled:
             user_id, family_id = used
-            user = await store.get_user(session, user_id)
-            if user and not user.disabled:
-                return await _token_pair(session, key, user_id, family_id=family_id)
+            return await _token_pair(session, key, user_id, family_id=family_id)
     await store.revoke_family_of_token(db, token_id=token_id, secret_sha256=secret_sha256)
     raise _bad_refresh_token()
 
@@ -175,6 +191,8 @@ async def change_user(
         user = await store.change_user(session, user_id, role=role, password_hash=password_hash, disabled=disabled, act=act)
         if user is None:
             raise NotFound("user", user_id)
+        if password_hash is not None or disabled:
+            await store.revoke_tokens_of_user(session, user_id)
         while disabled and await jobs_store.cancel_pending_jobs_of_user(session, user_id, act=_because_disabled(act)):
             pass
     return user
