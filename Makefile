@@ -12,7 +12,7 @@ SECONDS ?= 60
 SEED ?= 1
 FAULTS := .faults
 
-.PHONY: help install install-dev run test model faults fuzz bench check fmt lock clean
+.PHONY: help install install-dev run test model faults fuzz bench check audit fmt lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -70,6 +70,9 @@ check: install-dev ## format, lint, types, layers, SQL
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/squawk sql/migrations/*.sql
+
+audit: ## look for known vulnerabilities in the locked requirements (needs pip-audit); fails too where one can't be looked up
+	pip-audit --strict --disable-pip --require-hashes -r requirements/runtime.txt
 
 fmt: install-dev ## format and fix what can be fixed
 	$(BIN)/ruff format .

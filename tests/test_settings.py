@@ -31,6 +31,7 @@ def test_an_empty_environment_means_the_defaults() -> None:
         ("JOBHUB_MAX_SUBMITS_PER_MINUTE", "0", "max_submits_per_minute", 0),
         ("JOBHUB_MAX_PENDING_JOBS", "1000000", "max_pending_jobs", 1_000_000),
         ("JOBHUB_MAX_RUNNING_JOBS", "1000000", "max_running_jobs", 1_000_000),
+        ("JOBHUB_MAX_LOGIN_FAILURES_PER_ADDRESS", "0", "max_login_failures_per_address", 0),
         ("JOBHUB_DATA_DIR", "/var/lib/jobhub", "data_dir", Path("/var/lib/jobhub")),
         ("JOBHUB_HANDLERS", " a.b , c,", "handlers", ("a.b", "c")),
         ("JOBHUB_DEMO", "1", "demo", True),

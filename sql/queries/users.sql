@@ -67,12 +67,6 @@ WITH changed AS (
     WHERE users.id = :user_id::uuid
     RETURNING users.id, users.email, users.role, users.disabled_at IS NOT NULL AS disabled, users.created_at
 ),
-revoked AS (
-    UPDATE refresh_tokens SET revoked_at = now()
-    WHERE refresh_tokens.user_id = :user_id::uuid
-        AND refresh_tokens.revoked_at IS NULL
-        AND (:password_hash::text IS NOT NULL OR :disabled::boolean)
-),
 audited AS (
     INSERT INTO audit_log (actor_id, verb, user_id, request_id, details)
     SELECT
@@ -83,6 +77,35 @@ audited AS (
     FROM changed
 )
 SELECT changed.* FROM changed;
+
+-- name: revoke_tokens_of_user
+-- End every login of an account. A statement of its own, after `change_user` in its transaction: it has to see the tokens of logins that
+-- held the user row until then.
+-- params:  user_id
+-- index:   refresh_tokens_user_idx
+-- test:    tests/web/test_refresh.py
+UPDATE refresh_tokens SET revoked_at = now() WHERE user_id = :user_id::uuid AND revoked_at IS NULL;
+
+-- name: lock_user_to_log_in
+-- Hold an account as it was when the password was checked, until the new token is on record.
+-- params:  user_id, password_hash
+-- returns: its id, or no row if it was disabled or its password was changed meanwhile
+-- locks:   the user row, shared
+-- index:   users_pkey
+-- test:    tests/web/test_refresh.py
+SELECT id FROM users WHERE id = :user_id::uuid AND password_hash = :password_hash::text AND disabled_at IS NULL FOR SHARE;
+
+-- name: lock_user_of_refresh_token
+-- Hold an account until the next token is on record: whoever disables it or changes its password revokes that one too.
+-- params:  id of the token
+-- returns: the user, or no row if the token is unknown
+-- locks:   the user row, shared; before the token's, as `change_user` does
+-- index:   refresh_tokens_pkey, users_pkey
+-- test:    tests/web/test_refresh.py
+SELECT id, email, role, disabled_at IS NOT NULL AS disabled, created_at
+FROM users
+WHERE id = (SELECT user_id FROM refresh_tokens WHERE refresh_tokens.id = :id::uuid)
+FOR SHARE;
 
 -- name: replace_password_hash
 -- Keep the same password under newer hashing parameters, unless it was changed meanwhile.
@@ -111,9 +134,11 @@ WHERE id = :id::uuid
 RETURNING user_id, family_id;
 
 -- name: revoke_family_of_token
--- Revoke every token that came from the same login as this one.
+-- Revoke every token that came from the same login as this one and is on record now. To be repeated until it revokes none: it does not see
+-- the successor of a token it had to wait for.
 -- params:  id, secret_sha256
 -- returns: one row: how many were revoked
+-- test:    tests/web/test_refresh.py
 -- index:   refresh_tokens_pkey, refresh_tokens_family_idx
 WITH revoked AS (
     UPDATE refresh_tokens SET revoked_at = now()
@@ -186,15 +211,18 @@ SELECT count(*) AS removed FROM removed;
 -- params:  email_sha256
 -- returns: at most one row: seconds, 0 or more
 -- index:   login_failures_pkey
-SELECT greatest(0, ceil(extract(EPOCH FROM last_failed_at + make_interval(secs => least(900, 2.0 ^ least(failures - 5, 20))) - now())))::integer AS seconds
+SELECT greatest(0, ceil(extract(EPOCH FROM last_failed_at + make_interval(secs => least(900, 2.0 ^ least(failures - 5, 20))) - clock_timestamp())))::integer AS seconds
 FROM login_failures
 WHERE email_sha256 = :email_sha256::bytea AND failures >= 5;
 
--- name: record_login_failure
--- Count a failed login. After a day without one the count starts anew.
+-- name: count_login
+-- Count a login as failed before its password is looked at, unless it has to wait: so of many at once no more get through than one after
+-- the other. A success forgets the count. After a day without a failure it starts anew.
 -- params:  email_sha256
+-- returns: one row if it was counted; no row if it has to wait (`login_delay`)
 -- locks:   the counter's row
 -- index:   login_failures_pkey
+-- test:    tests/web/test_guessing.py
 INSERT INTO login_failures (email_sha256, failures, last_failed_at)
 VALUES (:email_sha256::bytea, 1, now())
 ON CONFLICT (email_sha256) DO UPDATE
@@ -203,7 +231,59 @@ SET
         WHEN login_failures.last_failed_at < now() - interval '1 day' THEN 1
         ELSE least(login_failures.failures + 1, 1000)
     END,
-    last_failed_at = now();
+    last_failed_at = now()
+WHERE login_failures.failures < 5
+    OR login_failures.last_failed_at + make_interval(secs => least(900, 2.0 ^ least(login_failures.failures - 5, 20))) <= now()
+RETURNING failures;
+
+-- name: count_login_from_network
+-- The same for where it comes from: at most so many failures in the hour that begins with the first.
+-- params:  network, limit
+-- returns: one row if it was counted; no row if the limit is reached (`network_login_delay`)
+-- locks:   the counter's row
+-- index:   login_failures_by_network_pkey
+-- test:    tests/web/test_guessing.py
+INSERT INTO login_failures_by_network (network, failures)
+VALUES (:network::text::cidr, 1)
+ON CONFLICT (network) DO UPDATE
+SET
+    failures = CASE WHEN login_failures_by_network.since <= now() - interval '1 hour' THEN 1 ELSE login_failures_by_network.failures + 1 END,
+    since = CASE WHEN login_failures_by_network.since <= now() - interval '1 hour' THEN now() ELSE login_failures_by_network.since END
+WHERE login_failures_by_network.since <= now() - interval '1 hour' OR login_failures_by_network.failures < :limit::integer
+RETURNING failures;
+
+-- name: network_login_delay
+-- How long a network whose limit is reached has to wait.
+-- params:  network
+-- returns: at most one row: seconds, 0 or more
+-- index:   login_failures_by_network_pkey
+SELECT greatest(0, ceil(extract(EPOCH FROM since + interval '1 hour' - clock_timestamp())))::integer AS seconds
+FROM login_failures_by_network
+WHERE network = :network::text::cidr;
+
+-- name: uncount_login_from_network
+-- Take back what was counted for a login that succeeded. The other failures stay, or an account of one's own would clear them.
+-- params:  network
+-- locks:   the counter's row
+-- index:   login_failures_by_network_pkey
+UPDATE login_failures_by_network SET failures = failures - 1 WHERE network = :network::text::cidr AND failures > 0;
+
+-- name: remove_old_network_failures
+-- Forget at most 1,000 counters whose hour is over: the next failure would start them anew.
+-- returns: one row: how many
+WITH old AS (
+    SELECT login_failures_by_network.network FROM login_failures_by_network
+    WHERE login_failures_by_network.since <= now() - interval '1 hour'
+    ORDER BY login_failures_by_network.since
+    LIMIT 1000
+    FOR UPDATE SKIP LOCKED
+),
+removed AS (
+    DELETE FROM login_failures_by_network
+    WHERE login_failures_by_network.network = ANY(ARRAY(SELECT old.network FROM old))
+    RETURNING login_failures_by_network.network
+)
+SELECT count(*) AS removed FROM removed;
 
 -- name: remove_old_login_failures
 -- Forget at most 1,000 counters of addresses nobody has tried for a day: the next failure would start them anew.

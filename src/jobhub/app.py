@@ -46,6 +46,7 @@ def create_litestar(
     limits: Limits = NO_LIMITS,
     streams_per_user: int = 10,
     metrics_token: str | None = None,
+    login_failures_per_address: int = 100,
     stopping: asyncio.Event | None = None,
 ) -> Litestar:
     """The application without its edge. Once `stopping` is set, nobody is made to wait any longer and every stream ends."""
@@ -71,6 +72,7 @@ def create_litestar(
                     figures=FigureReader(db, registry),
                     responses=responses,
                     metrics_token=metrics_token,
+                    login_failures_per_address=login_failures_per_address,
                 )
                 yield
         finally:
@@ -130,6 +132,7 @@ def create_app(
     limits: Limits = NO_LIMITS,
     streams_per_user: int,
     metrics_token: str | None = None,
+    login_failures_per_address: int = 100,
     stopping: asyncio.Event,
 ) -> Edge:
     """The whole ASGI application."""
@@ -141,6 +144,7 @@ def create_app(
         limits=limits,
         streams_per_user=streams_per_user,
         metrics_token=metrics_token,
+        login_failures_per_address=login_failures_per_address,
         stopping=stopping,
     )
     return Edge(app)

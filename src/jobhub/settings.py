@@ -26,6 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_submits_per_minute: int = 600
     max_pending_jobs: int = 10_000
     max_running_jobs: int = 0
+    max_login_failures_per_address: int = 100
     streams_per_user: int = 10
     metrics_token: str | None = None
     data_dir: Path = Path(".jobhub")
@@ -42,6 +43,7 @@ _RANGES = {
     "max_submits_per_minute": (0, 1_000_000),  # as many are counted at each submit
     "max_pending_jobs": (0, 1_000_000),
     "max_running_jobs": (0, 1_000_000),
+    "max_login_failures_per_address": (0, 1_000_000),
     "streams_per_user": (0, 10_000),
     "concurrency": (1, 10_000),
     "shutdown_grace_seconds": (0, 86_400),

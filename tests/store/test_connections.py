@@ -11,7 +11,7 @@ import pytest
 import uvloop
 
 from jobhub.domain.errors import DatabaseUnavailable
-from jobhub.store import connections, users
+from jobhub.store import connections, guessing, users
 from jobhub.store.connections import Connection, Connector, connect
 from jobhub.store.database import Database
 from tests.worker.attempts import until
@@ -120,7 +120,7 @@ async def test_a_transaction_whose_caller_is_cancelled_leaves_nothing_and_its_co
 
         async def change() -> None:
             async with db.transaction() as session:
-                await users.record_login_failure(session, b"x" * 32)
+                await guessing.count_login(session, b"x" * 32)
                 await users.list_users(session)
 
         with locked_users(sql):

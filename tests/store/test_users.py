@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from jobhub.domain.users import Role
+from jobhub.store import guessing
 from jobhub.store import users as store
 from jobhub.store.jobs import Act
 from tests import factories
@@ -44,14 +45,15 @@ DELAYS = [
 async def test_each_failure_after_the_fifth_doubles_the_wait_up_to_fifteen_minutes(db, sql, failures, seconds_ago, must_wait):
     sql.execute("INSERT INTO login_failures VALUES (%s, %s, now() - make_interval(secs => %s))", [FINGERPRINT, failures, seconds_ago])
 
-    assert (await store.login_delay(db, FINGERPRINT) > 0) is must_wait
+    assert (await guessing.login_delay(db, FINGERPRINT) > 0) is must_wait
+    assert await guessing.count_login(db, FINGERPRINT) is not must_wait
 
 
 @pytest.mark.parametrize(("hours_ago", "failures"), [(23, 8), (25, 1)])
 async def test_after_a_day_the_count_starts_anew(db, sql, hours_ago, failures):
     sql.execute("INSERT INTO login_failures VALUES (%s, 7, now() - make_interval(hours => %s))", [FINGERPRINT, hours_ago])
 
-    await store.record_login_failure(db, FINGERPRINT)
+    assert await guessing.count_login(db, FINGERPRINT)
 
     assert sql.execute("SELECT failures FROM login_failures").fetchone().failures == failures
 
@@ -127,3 +129,11 @@ def looks_of(monkeypatch, gate=None):
 
     monkeypatch.setattr(store, "get_users", get_users)
     return looks
+
+
+async def test_only_counters_whose_hour_is_over_are_forgotten(db, sql):
+    sql.execute("INSERT INTO login_failures_by_network VALUES ('192.0.2.1/32', 9, now() - interval '59 min')")
+    sql.execute("INSERT INTO login_failures_by_network VALUES ('192.0.2.2/32', 9, now() - interval '61 min')")
+
+    assert await guessing.remove_old_network_failures(db) == 1
+    assert sql.execute("SELECT network::text FROM login_failures_by_network").fetchall() == [("192.0.2.1/32",)]

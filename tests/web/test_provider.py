@@ -145,6 +145,17 @@ async def test_a_new_key_is_fetched_once_for_all_and_not_too_often(client, idp, 
     assert (await me(client, idp.token(alice.email, headers={"kid": "one"}))).status_code == 401
 
 
+async def test_a_key_that_was_withdrawn_is_refused_once_the_keys_are_old(client, idp, alice, monkeypatch):
+    assert (await me(client, idp.token(alice.email))).status_code == 200
+    idp.published = ["two"]
+    assert (await me(client, idp.token(alice.email))).status_code == 200
+
+    monkeypatch.setattr(provider_module, "MAX_AGE_SECONDS", 0.0)
+    async with asyncio.timeout(20):
+        while (await me(client, idp.token(alice.email))).status_code != 401:
+            await asyncio.sleep(0.01)
+
+
 GARBAGE = [
     b"",
     b"<html>",

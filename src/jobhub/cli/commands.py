@@ -43,6 +43,7 @@ def run_serve(settings: Settings) -> int:
         limits=limits,
         streams_per_user=settings.streams_per_user,
         metrics_token=settings.metrics_token,
+        login_failures_per_address=settings.max_login_failures_per_address,
         stopping=stopping,
     )
     return serve(app, host=settings.host, port=settings.port, on_stop=stopping.set)

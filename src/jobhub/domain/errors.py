@@ -156,8 +156,8 @@ class Throttled(Refusal):
 class TooManyAttempts(Throttled):
     code = "too_many_attempts"
 
-    def __init__(self, retry_after_seconds: int) -> None:
-        super().__init__(f"Too many failed attempts for this account: try again in {retry_after_seconds} s.", retry_after_seconds)
+    def __init__(self, retry_after_seconds: int, *, what: str) -> None:
+        super().__init__(f"Too many failed attempts {what}: try again in {retry_after_seconds} s.", retry_after_seconds)
 
 
 class SubmitRateExceeded(Throttled):

@@ -13,10 +13,10 @@ from uuid import UUID
 import msgspec
 import uuid_utils.compat
 
-from jobhub.domain.errors import EmailTaken, FieldError, InvalidInput, LastAdministrator, NotFound, TooManyAttempts, Unauthenticated
+from jobhub.domain.errors import EmailTaken, FieldError, InvalidInput, LastAdministrator, NotFound, Unauthenticated
 from jobhub.domain.limits import Usage
 from jobhub.domain.users import Role, User
-from jobhub.services import tokens
+from jobhub.services import guessing, tokens
 from jobhub.services.passwords import Passwords, password_problem
 from jobhub.services.provider import Provider
 from jobhub.services.tokens import Keys
@@ -39,31 +39,42 @@ class TokenPair(msgspec.Struct, frozen=True, kw_only=True):
     refresh_token: str
 
 
-async def log_in(db: Database, passwords: Passwords, keys: Keys, *, email: str, password: str) -> TokenPair:
-    """Tokens for who knows the password.
+async def log_in(
+    db: Database, passwords: Passwords, keys: Keys, *, email: str, password: str, client: str | None, failures_per_address: int
+) -> TokenPair:
+    """Tokens for who knows the password; `client` is the address they come from.
 
     Raises:
         Unauthenticated: wrong, or no such user, or a disabled one: nobody can tell which.
-        TooManyAttempts: too many failures lately under this address.
+        TooManyAttempts: too many failures lately for this account or from this client; or too many logins at once.
     """
-    fingerprint = hashlib.sha256(email.lower().encode()).digest()
-    if delay := await store.login_delay(db, fingerprint):
-        raise TooManyAttempts(delay)
+    guess = guessing.guess(email, client)
+    await guessing.count_in(db, guess, per_network=failures_per_address)
+    # Again if the hash was replaced meanwhile: by another login, which renewed it, or because the password was changed.
+    pair = await _check_password(db, passwords, keys, email, password) or await _check_password(db, passwords, keys, email, password)
+    if pair is None:
+        raise _wrong_credentials()
+    await guessing.count_out(db, guess, per_network=failures_per_address)
+    return pair
+
+
+async def _check_password(db: Database, passwords: Passwords, keys: Keys, email: str, password: str) -> TokenPair | None:
+    """Tokens for the right password; None if the account changed while it was looked at. Raises Unauthenticated."""
     found = await store.get_user_by_email(db, email)
     user, password_hash = found or (None, None)
-    is_right = await passwords.verify(password, password_hash) and user is not None and not user.disabled
-    # Guesses sent all at once pass the first look together; here those that come after five failures are lost, the right one too.
-    delay = await store.login_delay(db, fingerprint)
-    if not is_right:
-        await store.record_login_failure(db, fingerprint)
-    if delay:
-        raise TooManyAttempts(delay)
-    if not is_right or user is None:
-        raise Unauthenticated("E-mail address or password is wrong.", code="wrong_credentials")
-    await store.forget_login_failures(db, fingerprint)
-    if password_hash and passwords.is_outdated(password_hash):
+    if not await passwords.verify(password, password_hash) or user is None or password_hash is None or user.disabled:
+        raise _wrong_credentials()
+    async with db.transaction() as session:
+        if not await store.lock_user_to_log_in(session, user.id, password_hash=password_hash):
+            return None
+        pair = await _token_pair(session, keys, user.id, family_id=uuid_utils.compat.uuid7())
+    if passwords.is_outdated(password_hash):
         await store.replace_password_hash(db, user.id, old_hash=password_hash, new_hash=await passwords.hash(password))
-    return await _token_pair(db, keys, user.id, family_id=uuid_utils.compat.uuid7())
+    return pair
+
+
+def _wrong_credentials() -> Unauthenticated:
+    return Unauthenticated("E-mail address or password is wrong.", code="wrong_credentials")
 
 
 async def refresh(db: Database, keys: Keys, *, refresh_token: str) -> TokenPair:
@@ -74,12 +85,11 @@ async def refresh(db: Database, keys: Keys, *, refresh_token: str) -> TokenPair:
     """
     token_id, secret_sha256 = _parse_refresh_token(refresh_token)
     async with db.transaction() as session:
+        user = await store.lock_user_of_refresh_token(session, token_id=token_id)
         used = await store.use_refresh_token(session, token_id=token_id, secret_sha256=secret_sha256)
-        if used:
+        if used and user and not user.disabled:
             user_id, family_id = used
-            user = await store.get_user(session, user_id)
-            if user and not user.disabled:
-                return await _token_pair(session, keys, user_id, family_id=family_id)
+            return await _token_pair(session, keys, user_id, family_id=family_id)
     await store.revoke_family_of_token(db, token_id=token_id, secret_sha256=secret_sha256)
     raise _bad_refresh_token()
 
@@ -192,6 +202,8 @@ async def change_user(
         user = await store.change_user(session, user_id, role=role, password_hash=password_hash, disabled=disabled, act=act)
         if user is None:
             raise NotFound("user", user_id)
+        if password_hash is not None or disabled:
+            await store.revoke_tokens_of_user(session, user_id)
         while disabled and await jobs_store.cancel_pending_jobs_of_user(session, user_id, act=_because_disabled(act)):
             pass
     return user

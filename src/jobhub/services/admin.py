@@ -41,7 +41,7 @@ async def force_complete(db: Database, job_id: UUID, *, result: dict[str, Any] |
 async def clean_up(db: Database, *, days_old: int, include_cancelled: bool, dry_run: bool, act: Act) -> CleanUp:
     """Delete completed jobs that finished at least `days_old` days ago, and cancelled ones if asked. Failed jobs stay.
 
-    Works in batches, each committed on its own: what was deleted stays so, whatever happens next.
+    Works in batches, each committed on its own and with its own row in the audit log: what was deleted stays so, whatever happens next.
 
     Raises:
         CleanUpInProgress: another one is running.
@@ -61,11 +61,18 @@ async def _clean_up_locked(session: Connection, cutoff: datetime, statuses: list
         raise CleanUpInProgress
     deleted: dict[str, int] = {}
     try:
-        while batch := await store.clean_up_jobs(session, cutoff, statuses):
+        while batch := await _clean_up_batch(session, cutoff, statuses, act):
             for job_type, count in batch.items():
                 deleted[job_type] = deleted.get(job_type, 0) + count
-        details = {"deleted": deleted, "cutoff": cutoff, "statuses": statuses}
-        await store.record_clean_up(session, details=details, act=act)
     finally:
         await store.clean_up_unlock(session)
     return deleted
+
+
+async def _clean_up_batch(session: Connection, cutoff: datetime, statuses: list[JobStatus], act: Act) -> dict[str, int]:
+    """Delete a batch and put that on record, both or neither."""
+    async with session.transaction():
+        batch = await store.clean_up_jobs(session, cutoff, statuses)
+        if batch:
+            await store.record_clean_up(session, details={"deleted": batch, "cutoff": cutoff, "statuses": statuses}, act=act)
+    return batch

@@ -22,6 +22,7 @@ ALGORITHMS = {"EdDSA": "OKP", "RS256": "RSA"}  # and the key type each asks for
 FETCH_SECONDS = 2.5
 MAX_JWKS_BYTES = 256 * 1024
 REFETCH_SECONDS = 10.0  # so that made-up key ids don't turn us into a load on the provider
+MAX_AGE_SECONDS = 600.0  # a key the provider has withdrawn is good for no longer, while it can be reached
 MAX_TOKEN_LENGTH = 16 * 1024
 
 _log = structlog.get_logger("jobhub.provider")
@@ -68,7 +69,7 @@ def _check_url(url: str) -> None:
 
 
 class Provider:
-    """The keys of a provider, fetched when a token names one that isn't known."""
+    """The keys of a provider, fetched when a token names one that isn't known, or when they are old."""
 
     def __init__(self, options: ProviderOptions) -> None:
         self._options = options
@@ -123,13 +124,13 @@ class Provider:
         )
 
     async def _key(self, kid: str) -> Any:
-        if kid not in self._keys:
-            if self._fetch is None and time.monotonic() - self._fetched_at >= REFETCH_SECONDS:
-                self._fetched_at = time.monotonic()
-                self._fetch = asyncio.create_task(self._refetch(), name="fetch the provider's keys")
-            if self._fetch:
-                # A request that is given up must not end the fetch others wait for.
-                await asyncio.shield(self._fetch)
+        is_known = kid in self._keys
+        if self._fetch is None and time.monotonic() - self._fetched_at >= (MAX_AGE_SECONDS if is_known else REFETCH_SECONDS):
+            self._fetched_at = time.monotonic()
+            self._fetch = asyncio.create_task(self._refetch(), name="fetch the provider's keys")
+        if self._fetch and not is_known:
+            # A request that is given up must not end the fetch others wait for.
+            await asyncio.shield(self._fetch)
         if kid not in self._keys:
             raise jwt.InvalidTokenError("names an unknown key")
         return self._keys[kid]

@@ -1,4 +1,4 @@
-"""Accounts, refresh tokens and failed logins: one function per statement of sql/queries/users.sql."""
+"""Accounts and refresh tokens: one function per statement. Not here: failed logins (`store.guessing`)."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -82,6 +82,22 @@ async def change_user(
     return user_from(row) if row else None
 
 
+async def revoke_tokens_of_user(db: Connection, user_id: UUID) -> None:
+    """End every login of an account, in the transaction of `change_user` and after it."""
+    await db.execute("revoke_tokens_of_user", user_id=user_id)
+
+
+async def lock_user_to_log_in(db: Connection, user_id: UUID, *, password_hash: str) -> bool:
+    """Hold an account until the transaction ends; False: it was disabled or its password was changed."""
+    return await db.fetch_row("lock_user_to_log_in", user_id=user_id, password_hash=password_hash) is not None
+
+
+async def lock_user_of_refresh_token(db: Connection, *, token_id: UUID) -> User | None:
+    """The token's user, held until the transaction ends; None if there is no such token."""
+    row = await db.fetch_row("lock_user_of_refresh_token", id=token_id)
+    return user_from(row) if row else None
+
+
 async def replace_password_hash(db: Connection, user_id: UUID, *, old_hash: str, new_hash: str) -> None:
     """Keep the same password under newer hashing parameters."""
     await db.execute("replace_password_hash", user_id=user_id, old_hash=old_hash, new_hash=new_hash)
@@ -108,31 +124,13 @@ async def use_refresh_token(db: Connection, *, token_id: UUID, secret_sha256: by
 
 
 async def revoke_family_of_token(db: Connection, *, token_id: UUID, secret_sha256: bytes) -> int:
-    """Revoke all tokens of one login; how many."""
-    row = await db.fetch_row("revoke_family_of_token", id=token_id, secret_sha256=secret_sha256)
-    return int(row["revoked"]) if row else 0
-
-
-async def login_delay(db: Connection, email_sha256: bytes) -> int:
-    """Seconds until the next login under this address may be tried; 0 is now."""
-    row = await db.fetch_row("login_delay", email_sha256=email_sha256)
-    return int(row["seconds"]) if row else 0
-
-
-async def record_login_failure(db: Connection, email_sha256: bytes) -> None:
-    """Count a failed login."""
-    await db.execute("record_login_failure", email_sha256=email_sha256)
-
-
-async def forget_login_failures(db: Connection, email_sha256: bytes) -> None:
-    """Start the count anew."""
-    await db.execute("forget_login_failures", email_sha256=email_sha256)
-
-
-async def remove_old_login_failures(db: Connection) -> int:
-    """Forget a batch of counters that nobody has added to for a day; how many."""
-    row = await db.fetch_row("remove_old_login_failures")
-    return int(row["removed"]) if row else 0
+    """Revoke all tokens of one login, one that is being handed out at the moment too; how many. Not in a transaction."""
+    revoked = 0
+    while row := await db.fetch_row("revoke_family_of_token", id=token_id, secret_sha256=secret_sha256):
+        if not row["revoked"]:
+            break
+        revoked += int(row["revoked"])
+    return revoked
 
 
 async def remove_expired_tokens(db: Connection) -> int:

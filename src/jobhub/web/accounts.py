@@ -24,9 +24,19 @@ class AuthController(Controller):
     tags = ("accounts",)
 
     @post("/token", status_code=HTTP_200_OK, opt=_PUBLIC, security=[{}], summary="Log in")
-    async def log_in(self, data: JSONBody[LoginRequest], resources: NamedDependency[Resources]) -> TokenPair:
+    async def log_in(
+        self, request: Request[Any, Any, Any], data: JSONBody[LoginRequest], resources: NamedDependency[Resources]
+    ) -> TokenPair:
         """Unknown users get the same answer after the same time as wrong passwords."""
-        return await accounts.log_in(resources.db, resources.passwords, resources.keys, email=data.email, password=data.password)
+        return await accounts.log_in(
+            resources.db,
+            resources.passwords,
+            resources.keys,
+            email=data.email,
+            password=data.password,
+            client=request.client.host if request.client else None,  # the socket's other end: a header could say anything
+            failures_per_address=resources.login_failures_per_address,
+        )
 
     @post("/refresh", status_code=HTTP_200_OK, opt=_PUBLIC, security=[{}], summary="Exchange a refresh token")
     async def refresh(self, data: JSONBody[RefreshRequest], resources: NamedDependency[Resources]) -> TokenPair:

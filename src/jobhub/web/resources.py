@@ -36,6 +36,7 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     figures: FigureReader
     responses: ResponseCounts
     metrics_token: str | None
+    login_failures_per_address: int
 
 
 async def provide_resources(state: State) -> Resources:
