@@ -19,9 +19,12 @@ SELECT id, email, role, disabled_at IS NOT NULL AS disabled, created_at FROM use
 -- params:  email, in any case
 -- returns: the user and password_hash, or no row
 -- index:   users_email_idx
+-- test:    tests/store/test_email_case.py
 SELECT id, email, role, disabled_at IS NOT NULL AS disabled, created_at, password_hash
 FROM users
-WHERE lower(email) = lower(:email::text);
+WHERE lower(email) = lower(:email::text)
+    -- lower() makes an i of U+0130 and a k of U+212A too: another address, perhaps somebody else's. Their upper cases differ.
+    AND upper(email) = upper(:email::text);
 
 -- name: list_users
 -- All accounts, oldest first.
