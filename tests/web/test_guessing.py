@@ -21,7 +21,7 @@ CHEAP_HASH = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).ha
 @asynccontextmanager
 async def api_with(dsn, registry, *, per_address=100, client="192.0.2.1"):
     """An API of its own, asked from that address."""
-    litestar = create_litestar(dsn=dsn, key=factories.KEY, registry=registry, login_failures_per_address=per_address)
+    litestar = create_litestar(dsn=dsn, keys=factories.KEYS, registry=registry, login_failures_per_address=per_address)
     async with running_lifespan(litestar.lifespan):
         transport = httpx.ASGITransport(Edge(litestar), raise_app_exceptions=False, client=(client, 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:

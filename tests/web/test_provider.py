@@ -77,6 +77,7 @@ async def test_who_has_no_account_here_is_told_so(client, idp, alice, bob, sql):
         "nobody": idp.token("nobody@example.org"),
         "disabled": idp.token(bob.email),
         "unconfirmed": idp.token(alice.email, email_verified=False),
+        "not a word of it": idp.token(alice.email, email_verified=None),
         "confirmed by a text": idp.token(alice.email, email_verified="true"),
         "no address": idp.token(None),
         **{f"address {odd!r}": idp.token(odd) for odd in ("", 5, [alice.email], {"a": 1}, True, "a\0b", "\ud800")},

@@ -9,7 +9,7 @@ import pytest
 
 from jobhub.app import create_litestar
 from tests import factories
-from tests.factories import KEY, make_job, make_user
+from tests.factories import KEYS, make_job, make_user
 
 PUBLIC, USER, OWN_JOB, ADMINISTRATOR = "public", "user", "own job", "administrator"
 
@@ -67,7 +67,7 @@ async def ask(api, operation, *, user=None, ident=None, **options):
 
 
 def test_every_route_is_in_the_table(registry):
-    app = create_litestar(dsn="postgresql:///nowhere", key=KEY, registry=registry)
+    app = create_litestar(dsn="postgresql:///nowhere", keys=KEYS, registry=registry)
 
     found = {f"{method} {route.path}" for route in app.routes for method in getattr(route, "methods", ["?"]) if method != "OPTIONS"}
 

@@ -25,7 +25,7 @@ class Guess(msgspec.Struct, frozen=True):
 
 def guess(email: str, client: str | None) -> Guess:
     """What is counted of a login; `client` is the other end of the connection."""
-    return Guess(hashlib.sha256(email.lower().encode()).digest(), _network(client) if client else None)
+    return Guess(hashlib.sha256(email.casefold().encode()).digest(), _network(client) if client else None)
 
 
 def _network(client: str) -> str | None:

@@ -94,7 +94,7 @@ class Provider:
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             raise bad_token() from None
         email = claims.get("email")
-        is_confirmed = claims.get("email_verified", True) is True
+        is_confirmed = claims.get("email_verified") is True
         return email if is_confirmed and isinstance(email, str) and "\0" not in email and email.isprintable() else None
 
     async def close(self) -> None:
