@@ -13,7 +13,7 @@ from jobhub.domain.errors import DatabaseUnavailable
 from jobhub.postgres.binaries import find_binaries
 from jobhub.postgres.embedded import start_server
 from jobhub.postgres.migrations import migrate
-from jobhub.store import users
+from jobhub.store import guessing
 from jobhub.store.database import Database
 from tests import factories
 from tests.worker.attempts import until
@@ -55,7 +55,7 @@ async def waiting_commit(db: Database, sql: psycopg.Connection):
     """A write whose commit waits for the standby, and the process that serves it."""
     async with asyncio.timeout(10):
         while True:
-            writing = asyncio.create_task(users.record_login_failure(db, factories.new_id().bytes * 2))
+            writing = asyncio.create_task(guessing.count_login(db, factories.new_id().bytes * 2))
             while not writing.done():
                 if found := sql.execute(WAITING).fetchall():
                     return writing, found[0].pid
@@ -93,7 +93,7 @@ async def test_a_commit_of_a_transaction_somebody_else_cancelled_is_no_success(d
 
         async def change() -> None:
             async with db.transaction() as session:
-                await users.record_login_failure(session, b"x" * 32)
+                await guessing.count_login(session, b"x" * 32)
 
         changing = asyncio.create_task(change())
         found = await until(lambda: sql.execute(WAITING + " AND pid <> %s", [pid]).fetchall())
