@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from jobhub.domain.errors import DatabaseUnavailable
-from jobhub.store import jobs, users
+from jobhub.store import guessing, jobs, users
 from tests import factories
 
 
