@@ -23,7 +23,6 @@ from jobhub.web.accounts import AuthController, UserController
 from jobhub.web.admin import AdminController
 from jobhub.web.auth import Authentication
 from jobhub.web.counting import ResponseCounts
-from jobhub.web.edge import Edge
 from jobhub.web.events import EventController
 from jobhub.web.health import livez, readyz
 from jobhub.web.jobs import JobController, list_job_types
@@ -49,7 +48,7 @@ def create_litestar(
     login_failures_per_address: int = 100,
     stopping: asyncio.Event | None = None,
 ) -> Litestar:
-    """The application without its edge. Once `stopping` is set, nobody is made to wait any longer and every stream ends."""
+    """The application; `web.edge.Edge` goes around it. Once `stopping` is set, nobody is made to wait any longer and every stream ends."""
     stopping = stopping or asyncio.Event()
     responses = ResponseCounts()
 
@@ -121,30 +120,3 @@ async def _live(db: Database, stopping: asyncio.Event) -> AsyncIterator[Live]:
     finally:
         ending.cancel()
         await live.close()
-
-
-def create_app(
-    *,
-    dsn: str,
-    keys: Keys,
-    registry: Registry,
-    provider: ProviderOptions | None = None,
-    limits: Limits = NO_LIMITS,
-    streams_per_user: int,
-    metrics_token: str | None = None,
-    login_failures_per_address: int = 100,
-    stopping: asyncio.Event,
-) -> Edge:
-    """The whole ASGI application."""
-    app = create_litestar(
-        dsn=dsn,
-        keys=keys,
-        provider=provider,
-        registry=registry,
-        limits=limits,
-        streams_per_user=streams_per_user,
-        metrics_token=metrics_token,
-        login_failures_per_address=login_failures_per_address,
-        stopping=stopping,
-    )
-    return Edge(app)

@@ -9,8 +9,9 @@ from typing import Any
 
 import httpx
 
-from jobhub.app import create_app
+from jobhub.app import create_litestar
 from jobhub.server import Server, create_server
+from jobhub.web.edge import Edge
 from tests.factories import KEYS, Api, token
 
 
@@ -81,8 +82,8 @@ class Events:
 async def serving(dsn, registry, *, streams_per_user=10):
     """The whole application behind its server."""
     stopping = asyncio.Event()
-    app = create_app(dsn=dsn, keys=KEYS, registry=registry, streams_per_user=streams_per_user, stopping=stopping)
-    server = create_server(app, host="127.0.0.1", port=0, on_stop=stopping.set)
+    app = create_litestar(dsn=dsn, keys=KEYS, registry=registry, streams_per_user=streams_per_user, stopping=stopping)
+    server = create_server(Edge(app), host="127.0.0.1", port=0, on_stop=stopping.set)
     server.__class__ = ServerInATest
     running = asyncio.create_task(server.serve())
     async with asyncio.timeout(20):

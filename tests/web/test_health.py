@@ -11,6 +11,7 @@ import pytest
 from jobhub import app as application
 from jobhub.postgres.files import newest_revision
 from jobhub.postgres.migrations import migrate
+from jobhub.web.edge import Edge
 from tests import factories
 from tests.conftest import running_lifespan
 
@@ -20,7 +21,7 @@ async def api_on(dsn, registry, **options):
     """The application on any address of a database, even a dead one."""
     litestar = application.create_litestar(dsn=dsn, keys=factories.KEYS, registry=registry, **options)
     async with running_lifespan(litestar.lifespan):
-        transport = httpx.ASGITransport(application.Edge(litestar), raise_app_exceptions=False)
+        transport = httpx.ASGITransport(Edge(litestar), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
             yield factories.Api(client)
 

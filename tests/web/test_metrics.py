@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from jobhub import app as application
 from jobhub.domain.jobs import AttemptOutcome, JobStatus
 from jobhub.services import figures
+from jobhub.web.edge import Edge
 from tests import factories
 from tests.conftest import running_lifespan
 from tests.web.test_health import api_on, closed_port, silent_port  # noqa: F401 - fixtures
@@ -278,7 +279,7 @@ async def test_a_database_that_does_not_answer_in_time_is_down_until_it_does(api
 async def guarded(dsn, registry, token):
     litestar = application.create_litestar(dsn=dsn, keys=factories.KEYS, registry=registry, metrics_token=token)
     async with running_lifespan(litestar.lifespan):
-        transport = httpx.ASGITransport(application.Edge(litestar), raise_app_exceptions=False)
+        transport = httpx.ASGITransport(Edge(litestar), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
             yield factories.Api(client)
 

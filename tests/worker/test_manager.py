@@ -37,6 +37,10 @@ def worker_id(sql: psycopg.Connection) -> UUID:
 
 @pytest.fixture
 def manager(db: Database, worker_id: UUID, registry: Any, lease: Lease) -> DispatchManager:
+    return make_manager(db, worker_id, registry, lease)
+
+
+def make_manager(db: Database, worker_id: UUID, registry: Any, lease: Lease, *, max_running: int = 0) -> DispatchManager:
     return DispatchManager(
         NoConnector(),
         db,
@@ -45,6 +49,7 @@ def manager(db: Database, worker_id: UUID, registry: Any, lease: Lease) -> Dispa
         registry=registry,
         concurrency=3,
         lease_is_held=lambda: lease.is_held,
+        max_running=max_running,
     )
 
 
@@ -308,18 +313,9 @@ async def test_workers_hear_at_once_of_a_cancel(db: Database, sql: psycopg.Conne
 
 
 async def test_what_a_limit_holds_is_claimed_as_soon_as_an_outcome_makes_room(
-    db: Database, sql: psycopg.Connection, alice: User, worker_id: UUID, registry: Any
+    db: Database, sql: psycopg.Connection, alice: User, worker_id: UUID, registry: Any, lease: Lease
 ) -> None:
-    manager = DispatchManager(
-        NoConnector(),
-        db,
-        worker_id=worker_id,
-        queues=["default"],
-        registry=registry,
-        concurrency=3,
-        lease_is_held=lambda: True,
-        max_running=1,
-    )
+    manager = make_manager(db, worker_id, registry, lease, max_running=1)
     woken: list[bool] = []
     manager.on_free_slot = lambda: woken.append(True)
     ids = [factories.make_job(sql, alice) for _ in range(3)]
@@ -330,3 +326,21 @@ async def test_what_a_limit_holds_is_claimed_as_soon_as_an_outcome_makes_room(
     await attempts.until(lambda: woken)
 
     assert await claim(manager) == ids[1:2]
+
+
+@pytest.mark.parametrize(("max_running", "still_held"), [(100, 2_300), (0, 0)])
+async def test_of_what_a_limit_holds_one_batch_is_let_go_at_a_time(
+    db: Database, sql: psycopg.Connection, worker_id: UUID, registry: Any, lease: Lease, max_running: int, still_held: int
+) -> None:
+    """Nobody has claimed it yet, so it takes up no room: a second batch would let go as much again, and so on to the last one."""
+    owners = [factories.make_user(sql, f"{number}@example.org").id for number in range(11)]
+    sql.execute(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, args, owner_id, held)"
+        " SELECT 'default', 'test.echo', jsonb_build_object('job_id', gen_random_uuid()), owner_id, true"
+        " FROM unnest(%s::uuid[]) AS owner_id, generate_series(1, 300)",
+        [owners],
+    )
+
+    await make_manager(db, worker_id, registry, lease, max_running=max_running).unhold()
+
+    assert sql.execute("SELECT count(*) FROM procrastinate_jobs WHERE held").fetchall() == [(still_held,)]

@@ -19,11 +19,12 @@ T = TypeVar("T")
 
 def run_serve(settings: Settings) -> int:
     """The API process."""
-    from jobhub.app import create_app
+    from jobhub.app import create_litestar
     from jobhub.domain.limits import Limits
     from jobhub.handlers.registry import load_registry
     from jobhub.server import serve
     from jobhub.services.provider import provider_options
+    from jobhub.web.edge import Edge
 
     configure_logging(settings.log_level)
     registry = load_registry(settings.handlers, demo=settings.demo)
@@ -33,7 +34,7 @@ def run_serve(settings: Settings) -> int:
         running_jobs=settings.max_running_jobs,
     )
     stopping = asyncio.Event()
-    app = create_app(
+    app = create_litestar(
         dsn=database_url(settings),
         keys=secret_keys(settings),
         provider=provider_options(
@@ -46,7 +47,7 @@ def run_serve(settings: Settings) -> int:
         login_failures_per_address=settings.max_login_failures_per_address,
         stopping=stopping,
     )
-    return serve(app, host=settings.host, port=settings.port, on_stop=stopping.set)
+    return serve(Edge(app), host=settings.host, port=settings.port, on_stop=stopping.set)
 
 
 def run_worker_process(settings: Settings) -> int:

@@ -115,11 +115,14 @@ class DispatchManager(JobManager):
         return claim
 
     async def unhold(self) -> None:
-        """Let go what is held of users with room. Without a limit too: another worker may have held it."""
+        """Let go what is held of users with room: a batch, or, without a limit, all that another worker has held.
+
+        Under a limit a second batch would be as much again: what was let go takes up no room before it is claimed.
+        """
         while True:
             self._may_have_room = False
             let_go, self._may_hold = await dispatch.unhold_deliveries(self._db, max_running=self._max_running)
-            if let_go < dispatch.BATCH:
+            if self._max_running or let_go < dispatch.BATCH:
                 return
 
     @staticmethod
