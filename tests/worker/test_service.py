@@ -1,13 +1,16 @@
 """Worker processes as operators meet them: stopping, sharing work, and a database that comes and goes."""
 
+import asyncio
 import signal
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from jobhub.domain.users import User
+from jobhub.worker import service
 from tests import factories
 from tests.worker.processes import (
     attempts,
@@ -135,6 +138,26 @@ def test_the_dispatcher_ending_unasked_ends_the_worker_with_70(dsn: str, sql: ps
         sql.execute("ALTER TABLE procrastinate_jobs RENAME COLUMN args TO gone")
 
         assert worker.wait() == 70
+
+
+@pytest.mark.parametrize("steps", range(4))
+async def test_a_loop_that_is_woken_while_it_is_cancelled_ends(steps: int) -> None:
+    """In whichever step of the event loop: a loop that missed its cancellation would keep the worker from ever ending."""
+    at_once = asyncio.Event()
+    loop = asyncio.create_task(service._every(60, "test", lambda: asyncio.sleep(0), at_once=at_once))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+    at_once.set()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    loop.cancel()
+    await asyncio.wait({loop}, timeout=5)
+
+    was_cancelled = loop.cancelled()
+    loop.cancel()
+    await asyncio.wait({loop})
+    assert was_cancelled
 
 
 def test_a_worker_starts_before_its_database_and_registers_when_that_comes(

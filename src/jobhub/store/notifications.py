@@ -49,6 +49,7 @@ async def _listen_on(
     on_connected()
     while not closed.is_set():
         try:
-            await asyncio.wait_for(closed.wait(), CHECK_SECONDS)
+            async with asyncio.timeout(CHECK_SECONDS):
+                await closed.wait()
         except TimeoutError:
             await connection.fetchval("SELECT 1")  # proof of life; asyncpg fails on the answer to an empty query

@@ -49,7 +49,8 @@ class Pipe:
     async def pause(self, seconds: float) -> None:
         """Let the writer wait for so long, unless it is gone."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._over.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._over.wait()
 
     def end(self) -> None:
         """The process is dead: give what is in the pipe now, and nothing that others write to it later."""

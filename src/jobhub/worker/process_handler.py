@@ -129,7 +129,8 @@ async def _converse(process: asyncio.subprocess.Process, job_type: JobType, runn
         # A fenced attempt may soon run elsewhere: it must be gone within MARGIN_SECONDS of the lease.
         is_patient = not job_type.runs_in_process and running.stop_reason is not StopReason.FENCED
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), KILL_COROUTINE_AFTER_SECONDS if is_patient else KILL_AFTER_SECONDS)
+            async with asyncio.timeout(KILL_COROUTINE_AFTER_SECONDS if is_patient else KILL_AFTER_SECONDS):
+                await process.wait()
         raise
     finally:
         clock.stop()

@@ -118,7 +118,8 @@ class DispatchWorker(Worker):
     async def _shutdown(self, side_tasks: list[asyncio.Task[Any]]) -> None:
         await procrastinate_utils.cancel_and_capture_errors(side_tasks)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._manager.running.none_left(), self._grace_seconds)
+            async with asyncio.timeout(self._grace_seconds):
+                await self._manager.running.none_left()
         for running in self._manager.running:
             running.stop(StopReason.SHUTDOWN)
         await self._manager.running.none_left()

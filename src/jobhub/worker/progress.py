@@ -61,7 +61,8 @@ class Progress:
         while not self._is_written and not self._closed.is_set():
             await self._write()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._closed.wait(), SECONDS_BETWEEN_WRITES)
+                async with asyncio.timeout(SECONDS_BETWEEN_WRITES):
+                    await self._closed.wait()
 
     async def _write(self) -> None:
         if self._is_written:

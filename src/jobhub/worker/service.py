@@ -217,7 +217,8 @@ async def _every(seconds: float, loop: str, act: Callable[[], Awaitable[object]]
     at_once = at_once or asyncio.Event()
     while True:
         with suppress(TimeoutError):
-            await asyncio.wait_for(at_once.wait(), seconds * random.uniform(0.8, 1.2))  # noqa: S311 - spreads the workers
+            async with asyncio.timeout(seconds * random.uniform(0.8, 1.2)):  # noqa: S311 - spreads the workers
+                await at_once.wait()
         at_once.clear()
         try:
             await act()
