@@ -12,7 +12,7 @@ SECONDS ?= 60
 SEED ?= 1
 FAULTS := .faults
 
-.PHONY: help install install-dev run test model faults fuzz bench check audit fmt lock clean
+.PHONY: help install install-dev run test model faults fuzz bench docs check audit fmt lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -64,12 +64,18 @@ fuzz: install-dev ## let schemathesis send EXAMPLES requests (100) to every oper
 bench: $(VENV)/.bench $(NODE_PEERS)/node_modules/.package-lock.json ## measure what the documents claim about speed (bench/README.md); QUICK=1, ARGS="--only drain"
 	$(BIN)/python -m bench --markdown bench-report.md $(if $(QUICK),--quick) $(ARGS)
 
-check: install-dev ## format, lint, types, layers, SQL
+check: install-dev ## format, lint, types, layers, SQL, links and the site
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/squawk sql/migrations/*.sql
+	$(BIN)/python docs/check_links.py
+	$(BIN)/python -m sphinx -W --keep-going -q -E -b html docs dist/docs
+
+docs: install-dev ## build the documentation site into dist/docs, without a network
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs dist/docs
+	@echo dist/docs/index.html
 
 audit: ## look for known vulnerabilities in the locked requirements (needs pip-audit); fails too where one can't be looked up
 	pip-audit --strict --disable-pip --require-hashes -r requirements/runtime.txt
