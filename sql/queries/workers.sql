@@ -41,3 +41,25 @@ SELECT count(*) AS removed FROM removed;
 -- How many workers can take jobs now.
 -- returns: one row
 SELECT count(*) AS live FROM workers WHERE lease_until > now() AND NOT stopping;
+
+-- name: publish_job_types
+-- Say which job types this worker knows, and how it describes them, for those who submit with SQL.
+-- params:  arrays of one length: names, queues, audiences, max_attempts, timeouts_seconds, summaries, parameters_schemas
+-- locks:   the rows of those types, in the order given: give them in the order of their names, so that two of these can't deadlock
+-- index:   job_types_pkey
+-- test:    tests/worker/test_service.py
+INSERT INTO job_types (name, queue, audience, max_attempts, timeout_seconds, summary, parameters_schema, seen_at)
+SELECT given.name, given.queue, given.audience, given.max_attempts, given.timeout_seconds, given.summary, given.parameters_schema, now()
+FROM unnest(
+    :names::text [], :queues::text [], :audiences::text [], :max_attempts::integer [], :timeouts_seconds::float8 [], :summaries::text [],
+    :parameters_schemas::jsonb []
+) AS given (name, queue, audience, max_attempts, timeout_seconds, summary, parameters_schema)
+ON CONFLICT (name) DO UPDATE
+SET
+    queue = excluded.queue,
+    audience = excluded.audience,
+    max_attempts = excluded.max_attempts,
+    timeout_seconds = excluded.timeout_seconds,
+    summary = excluded.summary,
+    parameters_schema = excluded.parameters_schema,
+    seen_at = excluded.seen_at;

@@ -218,3 +218,15 @@ def test_the_lease_of_a_worker_whose_loop_is_blocked_is_renewed_and_its_lag_repo
         assert row.loop_lag_ms / 1000 <= lag_by_database_clock + 0.5
         wait_for_status(sql, job_id, "completed")
         wait_for(lambda: worker_rows(sql)[0].loop_lag_ms < 1000)
+
+
+def test_a_worker_says_which_job_types_it_knows(dsn: str, sql: psycopg.Connection, tmp_path: Path) -> None:
+    sql.execute("INSERT INTO job_types VALUES ('work.append', 'old', 'admin', 9, 1, 'As an older worker knew it', '{}', '2026-01-01Z')")
+
+    with worker_process(dsn, tmp_path) as worker:
+        row = wait_for(lambda: sql.execute("SELECT * FROM job_types WHERE name = 'work.append' AND seen_at > '2026-01-02Z'").fetchone())
+        worker.signal(signal.SIGTERM)
+        worker.wait()
+
+    assert (row.queue, row.audience, row.max_attempts, row.parameters_schema["$defs"].keys()) == ("default", "user", 1, {"File"})
+    assert {"work.append", "work.hold"} <= {known.name for known in sql.execute("SELECT name FROM job_types")}

@@ -115,6 +115,18 @@ def job_type(
     return register
 
 
+def declared_job_type(handler: Callable[..., Any]) -> JobType:
+    """What `job_type` made of a handler.
+
+    Raises:
+        TypeError: it is no handler.
+    """
+    declared = getattr(handler, _ATTRIBUTE, None)
+    if not isinstance(declared, JobType):
+        raise TypeError(f"{handler!r} is no handler: decorate it with @jobhub.job_type, or give the name of a job type.")
+    return declared
+
+
 class Registry:
     """The job types one process knows, by name."""
 

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
+from jobhub.domain.job_types import Registry
 from jobhub.domain.jobs import ClaimedJob, JobStatus, Outcome
 from jobhub.store.database import Connection
 
@@ -198,6 +199,21 @@ async def renew_lease(db: Connection, worker: WorkerRow) -> datetime:
 async def remove_worker(db: Connection, worker_id: UUID) -> None:
     """Take a stopped worker off the list."""
     await db.execute("remove_worker", worker_id=worker_id)
+
+
+async def publish_job_types(db: Connection, registry: Registry) -> None:
+    """Say which job types this worker knows."""
+    known = list(registry)
+    await db.execute(
+        "publish_job_types",
+        names=[job_type.name for job_type in known],
+        queues=[job_type.queue for job_type in known],
+        audiences=[job_type.audience.value for job_type in known],
+        max_attempts=[job_type.retry.max_attempts for job_type in known],
+        timeouts_seconds=[job_type.timeout_seconds for job_type in known],
+        summaries=[job_type.summary for job_type in known],
+        parameters_schemas=[msgspec.json.schema(job_type.parameters) for job_type in known],
+    )
 
 
 async def remove_dead_workers(db: Connection) -> int:

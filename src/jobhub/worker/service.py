@@ -93,7 +93,7 @@ async def run_worker(options: WorkerOptions, registry: Registry) -> int:
         )
         if await _first(lease.start(), stop.wait()):
             log.info("worker_started", queues=row.queues, concurrency=options.concurrency)
-            async with _background(options, db, worker, manager, row) as loops:
+            async with _background(options, db, worker, manager, row, registry) as loops:
                 status = await _run_until_stopped(worker, lease, stop, loops)
         else:
             status = 0
@@ -177,7 +177,7 @@ def _queues(options: WorkerOptions, registry: Registry) -> list[str]:
 
 @asynccontextmanager
 async def _background(
-    options: WorkerOptions, db: Database, worker: DispatchWorker, manager: DispatchManager, row: WorkerRow
+    options: WorkerOptions, db: Database, worker: DispatchWorker, manager: DispatchManager, row: WorkerRow, registry: Registry
 ) -> AsyncIterator[list[asyncio.Task[None]]]:
     """Everything that runs beside the dispatcher, until the block ends."""
     reconcile_now = asyncio.Event()
@@ -193,6 +193,8 @@ async def _background(
         reconcile_now.set()
 
     channels = [*(QUEUE_CHANNEL + queue for queue in row.queues), STOP_CHANNEL]
+    publish_now = asyncio.Event()
+    publish_now.set()
     repair = Repair(db)
     work = {
         "listen": listen(options.dsn, channels, on_notification=on_notification, on_connected=on_connected),
@@ -200,6 +202,7 @@ async def _background(
         "rescue": _every(RESCUE_SECONDS, "rescue", lambda: _rescue(db)),
         "reconcile": _every(RECONCILE_SECONDS, "reconcile", manager.reconcile, at_once=reconcile_now),
         "repair": _every(REPAIR_SECONDS, "repair", repair.look),
+        "publish": _every(HOUSEKEEPING_SECONDS, "publish", lambda: dispatch.publish_job_types(db, registry), at_once=publish_now),
         "housekeeping": _every(HOUSEKEEPING_SECONDS, "housekeeping", lambda: _keep_house(db)),
     }
     tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
