@@ -17,7 +17,7 @@ import jobhub
 project = "jobhub"
 author = "the jobhub developers"
 version = release = jobhub.__version__
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 # Blocks of commands with their output aren't quite any language; links to files outside of the site are text here, and docs/check_links.py
 # looks after all of them.
 suppress_warnings = ["misc.highlighting_failure", "myst.xref_missing"]
