@@ -43,3 +43,43 @@ SELECT 'autovacuum is switched off for the whole server: ALTER SYSTEM SET autova
 WHERE NOT current_setting('autovacuum')::boolean
 ORDER BY fault
 LIMIT 100;
+
+-- name: server_clock
+-- The server's version and its clock, which may be read within a transaction.
+-- returns: one row: version, version_number, now
+SELECT current_setting('server_version') AS version, current_setting('server_version_num')::integer AS version_number, clock_timestamp() AS now;
+
+-- name: list_worker_versions
+-- Which versions of jobhub the live workers are.
+-- returns: one row per version: version, workers
+SELECT workers.version, count(*) AS workers
+FROM workers
+WHERE workers.lease_until > now()
+GROUP BY workers.version
+ORDER BY workers.version
+LIMIT 100;
+
+-- name: list_vacuum_faults
+-- What keeps PostgreSQL from tidying up behind the queue, or shows that it doesn't.
+-- params:  open_seconds, dead_rows: from how long an open transaction, and how many dead rows, is a fault
+-- returns: one row per fault: fault, a sentence that says what to do; none if all is well
+SELECT
+    format(
+        'a transaction is open for %s (process %s, %s): nothing that changed since can be tidied up; end it with SELECT pg_terminate_backend(%s)',
+        date_trunc('second', now() - activity.xact_start), activity.pid, coalesce(nullif(activity.application_name, ''), 'no name'), activity.pid
+    ) AS fault
+FROM pg_stat_activity AS activity
+WHERE activity.datname = current_database()
+    AND activity.xact_start < now() - make_interval(secs => :open_seconds::float8)
+    AND activity.pid <> pg_backend_pid()
+UNION ALL
+SELECT
+    format(
+        '%s has %s dead rows beside %s live ones: let autovacuum work harder (autovacuum_vacuum_cost_limit, autovacuum_max_workers) and run VACUUM %s',
+        tables.relname, tables.n_dead_tup, tables.n_live_tup, tables.relname
+    )
+FROM pg_stat_user_tables AS tables
+WHERE tables.relid IN ('jobs'::regclass, 'job_attempts'::regclass, 'procrastinate_jobs'::regclass, 'claims'::regclass)
+    AND tables.n_dead_tup > greatest(:dead_rows::bigint, tables.n_live_tup)
+ORDER BY fault
+LIMIT 100;

@@ -126,6 +126,7 @@ def test_doctor_tells_what_is_wrong_and_exits_with_1(dsn):
     assert "ok   schema" in done.stdout
     assert "ok   setup" in done.stdout
     assert "BAD  live_workers" in done.stdout
+    assert "     → start one with `jobhub worker`" in done.stdout
 
 
 def test_doctor_tells_to_migrate(empty_dsn):
@@ -133,3 +134,4 @@ def test_doctor_tells_to_migrate(empty_dsn):
 
     assert done.returncode == 1
     assert "BAD  schema: at none" in done.stdout
+    assert "→ run `jobhub migrate`" in done.stdout

@@ -97,10 +97,12 @@ def token(email: str) -> None:
 
 @jobhub.command()
 def doctor() -> None:
-    """Check that everything is as it should be."""
+    """Check that everything is as it should be, and say what to do where it isn't."""
     from jobhub.cli.doctor import run_doctor
 
     findings = run_doctor(_settings())
     for finding in findings:
         click.echo(f"{'ok  ' if finding.ok else 'BAD '} {finding.name}: {finding.detail}")
+        if finding.advice:
+            click.echo(f"     → {finding.advice}")
     raise SystemExit(0 if all(finding.ok for finding in findings) else 1)

@@ -6,6 +6,7 @@ Not here: who may run it (`handlers.report_query`).
 import math
 import re
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -109,3 +110,12 @@ async def run_report(
         raise ReportFailed(f"The database refused the report: {error}") from error
     except AWAY as error:
         raise ReportFailed("The database can't be reached.") from error
+
+
+async def count_report(dsn: str, name: str, *, timeout_seconds: float) -> int:
+    """How many rows a report has with its defaults, as far as they were read: at least one batch. Raises ReportFailed."""
+    rows = 0
+    async with aclosing(run_report(dsn, list_reports()[name], {}, timeout_seconds=timeout_seconds)) as batches:
+        async for _, batch in batches:
+            rows += len(batch)
+    return rows
