@@ -21,7 +21,7 @@ from jobhub.store.submissions import Submissions
 from jobhub.store.users import Accounts
 from jobhub.web.accounts import AuthController, UserController
 from jobhub.web.admin import AdminController
-from jobhub.web.auth import Authentication
+from jobhub.web.auth import Authentication, WhoAsks
 from jobhub.web.counting import ResponseCounts
 from jobhub.web.events import EventController
 from jobhub.web.health import livez, readyz
@@ -47,6 +47,7 @@ def create_litestar(
     metrics_token: str | None = None,
     login_failures_per_address: int = 100,
     stopping: asyncio.Event | None = None,
+    who_asks: WhoAsks | None = None,
 ) -> Litestar:
     """The application; `web.edge.Edge` goes around it. Once `stopping` is set, nobody is made to wait any longer and every stream ends."""
     stopping = stopping or asyncio.Event()
@@ -94,7 +95,7 @@ def create_litestar(
             assets_router(),
         ],
         lifespan=[resources],
-        middleware=[AnswerOptions(), Authentication(), UrlCheck()],
+        middleware=[AnswerOptions(), Authentication(who_asks), UrlCheck()],
         dependencies={"resources": Provide(provide_resources)},
         exception_handlers=HANDLERS,
         before_send=[responses.count_response],

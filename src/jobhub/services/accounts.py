@@ -26,6 +26,7 @@ from jobhub.store.database import Connection, Database
 from jobhub.store.jobs import Act
 
 REFRESH_LIFETIME_SECONDS = 30 * 86400.0  # a month without coming by, and one logs in again
+NO_PASSWORD = "$argon2id$no-password-fits"  # not a hash, so nothing hashes to it
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f-\x9f]+@[^@\s\x00-\x1f\x7f-\x9f]+")
 MAX_EMAIL_LENGTH = 254  # RFC 5321's limit for a path, less its angle brackets
 
@@ -75,6 +76,27 @@ async def _check_password(db: Database, passwords: Passwords, keys: Keys, email:
 
 def _wrong_credentials() -> Unauthenticated:
     return Unauthenticated("E-mail address or password is wrong.", code="wrong_credentials")
+
+
+async def get_or_create(db: Database, email: str) -> User:
+    """The account with this e-mail address, made if there is none, without a password anybody could log in with.
+
+    For addresses somebody else vouches for. Raises InvalidInput: it is no address.
+    """
+    if found := await store.get_user_by_email(db, email):
+        return found[0]
+    if errors := list(account_errors({"email": email})):
+        raise InvalidInput(errors)
+    act = Act(actor_id=None, reason=None, request_id=None)
+    created = await store.create_user(
+        db, user_id=uuid_utils.compat.uuid7(), email=email, password_hash=NO_PASSWORD, role=Role.USER, act=act
+    )
+    if created:
+        return created
+    found = await store.get_user_by_email(db, email)  # made by somebody else in the meantime
+    if found is None:
+        raise EmailTaken(email)
+    return found[0]
 
 
 async def refresh(db: Database, keys: Keys, *, refresh_token: str) -> TokenPair:

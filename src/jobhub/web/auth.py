@@ -3,6 +3,7 @@
 Each route is closed unless its handler says `opt={"public": True}`; a test lists the open ones.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -17,26 +18,36 @@ from jobhub.services import accounts, tickets
 from jobhub.web.resources import Resources
 
 
+WhoAsks = Callable[[Scope, Resources], Awaitable[User]]
+
+
 class Authentication(ASGIMiddleware):
-    """Puts the user into the scope, or raises Unauthenticated."""
+    """Puts the user into the scope, or raises Unauthenticated. `who_asks` takes the place of the Authorization header."""
 
     scopes = (*ASGIMiddleware.scopes,)
+
+    def __init__(self, who_asks: WhoAsks | None = None) -> None:
+        self._who_asks = who_asks or _bearer
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         handler: BaseRouteHandler = scope["route_handler"]
         if not handler.opt.get("public"):
             resources: Resources = scope["litestar_app"].state.resources
-            scope["user"] = await _user(scope, resources, takes_ticket=handler.opt.get("takes_ticket", False))
+            scope["user"] = await self._user(scope, resources, takes_ticket=handler.opt.get("takes_ticket", False))
         await next_app(scope, receive, send)
 
+    async def _user(self, scope: Scope, resources: Resources, *, takes_ticket: bool) -> User:
+        query = parse_qsl(scope["query_string"].decode("latin-1")) if takes_ticket else []
+        given = [value for name, value in query if name == "ticket"]
+        if not given:
+            return await self._who_asks(scope, resources)
+        if _authorizations(scope) or len(given) > 1:
+            raise Unauthenticated("Send one ticket or a token, not both and not several.", code="invalid_token")
+        return await tickets.use_ticket(resources.db, given[0])
 
-async def _user(scope: Scope, resources: Resources, *, takes_ticket: bool) -> User:
-    given = [value for name, value in parse_qsl(scope["query_string"].decode("latin-1")) if name == "ticket"] if takes_ticket else []
-    if not given:
-        return await accounts.authenticate(resources.db, resources.accounts, resources.keys, resources.provider, bearer_token(scope))
-    if _authorizations(scope) or len(given) > 1:
-        raise Unauthenticated("Send one ticket or a token, not both and not several.", code="invalid_token")
-    return await tickets.use_ticket(resources.db, given[0])
+
+async def _bearer(scope: Scope, resources: Resources) -> User:
+    return await accounts.authenticate(resources.db, resources.accounts, resources.keys, resources.provider, bearer_token(scope))
 
 
 def bearer_token(scope: Scope) -> str:

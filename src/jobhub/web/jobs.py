@@ -55,7 +55,7 @@ class JobController(Controller):
         """
         key = idempotency_key(request)
         submitted = await jobs.submit(resources.db, resources.submissions, resources.registry, owner=request.user, submission=data, key=key)
-        headers = {"Location": f"/jobs/{submitted.placed.job.id}"}
+        headers = {"Location": f"{request.scope.get('root_path', '')}/jobs/{submitted.placed.job.id}"}
         if submitted.is_replay:
             return job_answer(submitted.placed, headers=headers | {"Idempotency-Replayed": "true"})
         return job_answer(submitted.placed, status_code=HTTP_201_CREATED, headers=headers)

@@ -65,7 +65,7 @@ class _CompletedJson(JsonRenderPlugin):
 @get("/openapi.json", opt={"public": True}, include_in_schema=False, sync_to_thread=False)
 def openapi_json(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
     """The OpenAPI 3.1 document."""
-    return Response(completed(request.app.openapi_schema.to_schema()))
+    return Response(completed(request.app.openapi_schema.to_schema()) | {"servers": [{"url": request.scope.get("root_path") or "/"}]})
 
 
 def assets_router() -> Router:
