@@ -1,6 +1,7 @@
 """jobhub inside another Litestar application: its own users, its own sessions, one process."""
 
 import asyncio
+import importlib
 import re
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -136,11 +137,11 @@ def test_a_short_secret_and_a_missing_module_are_told_at_the_start(dsn):
         JobhubPlugin(dsn=dsn, secret_key=SECRET, user=who_asks, handlers=["no.such.module"])
 
 
-async def test_the_application_of_the_guide_runs(dsn):
+async def test_the_application_of_the_guide_runs(dsn, tmp_path, monkeypatch):
     page = (Path(__file__).parents[1] / "docs" / "embedding.md").read_text()
-    names: dict = {}
-    exec(re.search(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[1], names)
-    litestar = names["create_app"](dsn, SECRET)
+    (tmp_path / "host_of_the_guide.py").write_text(re.search(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[1])
+    monkeypatch.syspath_prepend(tmp_path)
+    litestar = importlib.import_module("host_of_the_guide").create_app(dsn, SECRET)
 
     async with running_lifespan(litestar.lifespan), browser(litestar) as nobody:
         assert (await nobody.get("/")).text == "Hello"

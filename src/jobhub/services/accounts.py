@@ -26,7 +26,7 @@ from jobhub.store.database import Connection, Database
 from jobhub.store.jobs import Act
 
 REFRESH_LIFETIME_SECONDS = 30 * 86400.0  # a month without coming by, and one logs in again
-NO_PASSWORD = "$argon2id$no-password-fits"  # not a hash, so nothing hashes to it
+NO_PASSWORD = "$argon2id$no-password-fits"  # noqa: S105 - not a hash, so nothing hashes to it
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f-\x9f]+@[^@\s\x00-\x1f\x7f-\x9f]+")
 MAX_EMAIL_LENGTH = 254  # RFC 5321's limit for a path, less its angle brackets
 

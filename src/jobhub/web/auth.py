@@ -17,7 +17,6 @@ from jobhub.domain.users import User
 from jobhub.services import accounts, tickets
 from jobhub.web.resources import Resources
 
-
 WhoAsks = Callable[[Scope, Resources], Awaitable[User]]
 
 
