@@ -53,15 +53,16 @@ CREATE FUNCTION jobhub.submit_job(
     scheduled_for timestamptz DEFAULT NULL,
     tags text [] DEFAULT '{}',
     idempotency_key text DEFAULT NULL
-) RETURNS uuid LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+) RETURNS uuid LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
 #variable_conflict use_variable
 DECLARE
-    new_id uuid := jobhub.new_job_id();
+    submitted_at constant timestamptz := clock_timestamp();  -- now() may be long ago: when the caller's transaction began
+    new_id constant uuid := jobhub.new_job_id();
     known job_types;
     submitter users;
     body bytea;
     earlier idempotency_keys;
-    is_due boolean := coalesce(scheduled_for, '-infinity') <= now();
+    is_due constant boolean := coalesce(scheduled_for, '-infinity') <= clock_timestamp();
     problem text;
 BEGIN
     SELECT * INTO submitter FROM users
@@ -82,7 +83,7 @@ BEGIN
         WHEN octet_length(parameters::text) > 131072 THEN 'parameters may have at most 128 KiB'
         WHEN length(description) > 4000 THEN 'description may have at most 4,000 characters'
         WHEN priority IS NULL OR priority NOT BETWEEN -100 AND 100 THEN 'priority must be from -100 to 100'
-        WHEN scheduled_for > now() + interval '366 days' THEN 'scheduled_for may be at most a year ahead'
+        WHEN scheduled_for > submitted_at + interval '366 days' THEN 'scheduled_for may be at most a year ahead'
         WHEN tags IS NULL OR cardinality(tags) > 20 OR EXISTS (
             SELECT FROM unnest(tags) AS tag WHERE tag IS NULL OR tag = '' OR length(tag) > 64 OR tag ~ '[[:cntrl:]]'
         ) OR cardinality(tags) <> (SELECT count(DISTINCT tag) FROM unnest(tags) AS tag)
@@ -110,18 +111,26 @@ BEGIN
     END IF;
     INSERT INTO jobs (
         id, owner_id, job_type, queue, title, description, parameters, tags, priority, max_attempts,
-        scheduled_for, due_at, deliver_at, delivery_id
+        scheduled_for, due_at, deliver_at, delivery_id, created_at, updated_at
     )
     VALUES (
         new_id, submitter.id, job_type, known.queue, btrim(title), description, parameters, tags, priority, known.max_attempts,
-        scheduled_for, greatest(now(), scheduled_for),
+        scheduled_for, greatest(submitted_at, scheduled_for),
         CASE WHEN NOT is_due THEN scheduled_for END,
-        CASE WHEN is_due THEN deliver_job(new_id, job_type, known.queue, priority, submitter.id) END
+        CASE WHEN is_due THEN deliver_job(new_id, job_type, known.queue, priority, submitter.id) END,
+        submitted_at, submitted_at
     );
     RETURN new_id;
 END;
 $$;
 COMMENT ON FUNCTION jobhub.submit_job IS 'Submit a job for a user (id or e-mail address) in the caller''s transaction; its id, or that of the job its idempotency_key stands for';
+
+-- Temporary tables last, or whoever may call it could put one of theirs in the place of ours.
+DO $$
+BEGIN
+    EXECUTE format('ALTER FUNCTION jobhub.submit_job SET search_path = %I, pg_catalog, pg_temp', current_schema());
+END;
+$$;
 
 REVOKE ALL ON FUNCTION jobhub.submit_job FROM PUBLIC;
 REVOKE ALL ON FUNCTION jobhub.new_job_id FROM PUBLIC;

@@ -161,6 +161,16 @@ async def test_the_job_is_gone_with_a_rollback(dsn, sql, alice, within):
     assert left == dict.fromkeys(TABLES, 0)
 
 
+def test_a_job_is_as_old_as_its_submit_and_not_as_its_transaction(dsn, sql, alice):
+    with psycopg.connect(dsn) as connection:
+        began_at = connection.execute("SELECT now() + interval '0.2 seconds', pg_sleep(0.2)").fetchone()[0]
+        job_id = jobhub.submit_sync(connection, "test.greet", {"name": "x"}, owner=alice.id, title="x")
+
+    row = factories.job_row(sql, job_id)
+    assert row.created_at >= began_at
+    assert row.due_at == row.created_at
+
+
 async def test_workers_are_woken_by_the_commit(dsn, sql, alice):
     woken = asyncio.Event()
     listener = await asyncpg.connect(dsn)
@@ -279,6 +289,12 @@ def test_a_program_needs_no_right_but_to_the_function(dsn, sql, alice):
         sql.execute("SELECT jobhub.submit_job('alice@example.org', 'test.greet', 'x')")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             sql.execute("SELECT * FROM jobs")
+        sql.execute(
+            "CREATE TEMPORARY TABLE job_types AS SELECT 'shop.own'::text AS name, 'admin' AS queue, 'user' AS audience, 99 AS max_attempts"
+        )
+        sql.execute("GRANT SELECT ON job_types TO PUBLIC")
+        with pytest.raises(psycopg.errors.InvalidParameterValue, match="no worker has ever known"):
+            sql.execute("SELECT jobhub.submit_job('alice@example.org', 'shop.own', 'x')")
     finally:
         sql.execute("RESET ROLE")
         sql.execute(f"DROP OWNED BY {role}")
