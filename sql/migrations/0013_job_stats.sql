@@ -177,7 +177,7 @@ COMMENT ON FUNCTION stat_spans IS 'The spans a moment is counted in: its minute 
 -- know the state of this moment adds it to what is stored.
 CREATE VIEW job_stats_unfolded AS
 SELECT
-    change.id AS change_id, span.resolution, span.at, change.job_type,
+    change.id AS change_id, change.at AS moment, span.resolution, span.at, change.job_type,
     (CASE change.status WHEN 'completed' THEN change.jobs ELSE 0 END)::bigint AS completed,
     (CASE change.status WHEN 'failed' THEN change.jobs ELSE 0 END)::bigint AS failed,
     (CASE change.status WHEN 'cancelled' THEN change.jobs ELSE 0 END)::bigint AS cancelled,
@@ -196,10 +196,13 @@ FROM job_stat_changes AS change
 CROSS JOIN LATERAL stat_spans(change.at) AS span;
 
 CREATE VIEW job_time_stats_unfolded AS
-SELECT change.id AS change_id, span.resolution, span.at, change.job_type, counted.bucket, counted.waiting, counted.processing
+SELECT change.id AS change_id, change.at AS moment, span.resolution, span.at, change.job_type, counted.bucket, counted.waiting, counted.processing
 FROM job_stat_changes AS change
 CROSS JOIN LATERAL (
-    SELECT one.bucket, count(*) FILTER (WHERE one.is_waiting) AS waiting, count(*) FILTER (WHERE NOT one.is_waiting) AS processing
+    -- With the time, so that each change is counted once and then put in its spans.
+    SELECT
+        change.at, one.bucket,
+        count(*) FILTER (WHERE one.is_waiting) AS waiting, count(*) FILTER (WHERE NOT one.is_waiting) AS processing
     FROM (
         SELECT unnest(change.waiting_buckets) AS bucket, true AS is_waiting
         UNION ALL
@@ -207,17 +210,17 @@ CROSS JOIN LATERAL (
     ) AS one
     GROUP BY one.bucket
 ) AS counted
-CROSS JOIN LATERAL stat_spans(change.at) AS span;
+CROSS JOIN LATERAL stat_spans(counted.at) AS span;
 
 CREATE VIEW job_failure_stats_unfolded AS
 SELECT
-    change.id AS change_id, span.resolution, span.at, change.job_type, change.error_code,
+    change.id AS change_id, change.at AS moment, span.resolution, span.at, change.job_type, change.error_code,
     change.jobs::bigint AS failed, change.jobs_removed::bigint AS failed_removed
 FROM job_stat_changes AS change
 CROSS JOIN LATERAL stat_spans(change.at) AS span
 WHERE change.status = 'failed' AND change.error_code IS NOT NULL;
 
-COMMENT ON VIEW job_stats_unfolded IS 'What each change adds to job_stats';
+COMMENT ON VIEW job_stats_unfolded IS 'What each change adds to job_stats; moment is what lies in the spans';
 COMMENT ON VIEW job_time_stats_unfolded IS 'What each change adds to job_time_stats';
 COMMENT ON VIEW job_failure_stats_unfolded IS 'What each change adds to job_failure_stats';
 
@@ -279,10 +282,10 @@ BEGIN
     SELECT
         finest_stat_span(attempt.ended_at), jobs.job_type, attempt.outcome, count(*),
         CASE WHEN attempt.outcome IN ('completed', 'failed')
-            THEN extract(EPOCH FROM sum(greatest(attempt.started_at - attempt.due_at, interval '0'))) * 1000000 ELSE 0
+            THEN sum((greatest(date_part('epoch', attempt.started_at - attempt.due_at), 0) * 1e6)::bigint) ELSE 0
         END,
         CASE WHEN attempt.outcome IN ('completed', 'failed')
-            THEN extract(EPOCH FROM sum(greatest(attempt.ended_at - attempt.started_at, interval '0'))) * 1000000 ELSE 0
+            THEN sum((greatest(date_part('epoch', attempt.ended_at - attempt.started_at), 0) * 1e6)::bigint) ELSE 0
         END,
         CASE WHEN attempt.outcome IN ('completed', 'failed')
             THEN array_agg(stat_bucket(date_part('epoch', attempt.started_at - attempt.due_at))) ELSE '{}'

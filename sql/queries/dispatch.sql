@@ -277,7 +277,9 @@ finished AS (
         AND coalesce(jobs.status = 'running' AND jobs.attempt = outcome.attempt, false)
     RETURNING
         jobs.id, jobs.job_type, jobs.attempt, jobs.status, jobs.worker_id, coalesce(back.due_at, jobs.due_at) AS due_at, jobs.started_at,
-        outcome.outcome, outcome.error_code, outcome.error_message, outcome.traceback
+        outcome.outcome, outcome.error_code, outcome.error_message, outcome.traceback,
+        date_part('epoch', jobs.started_at - coalesce(back.due_at, jobs.due_at)) AS waiting_seconds,
+        date_part('epoch', now() - jobs.started_at) AS processing_seconds
 ),
 recorded AS (
     INSERT INTO job_attempts (job_id, number, worker_id, due_at, started_at, outcome, error_code, error_message, traceback)
@@ -292,22 +294,14 @@ counted AS (
         waiting_microseconds, processing_microseconds, waiting_buckets, processing_buckets
     )
     SELECT
-        now(), alike.job_type, alike.status, alike.error_code, CASE WHEN alike.status IS NULL THEN 0 ELSE count(*) END,
-        alike.outcome, count(*),
-        coalesce(extract(EPOCH FROM sum(greatest(alike.waiting, interval '0'))) * 1000000, 0),
-        coalesce(extract(EPOCH FROM sum(greatest(alike.processing, interval '0'))) * 1000000, 0),
-        coalesce(array_agg(stat_bucket(date_part('epoch', alike.waiting))) FILTER (WHERE alike.waiting IS NOT NULL), '{}'),
-        coalesce(array_agg(stat_bucket(date_part('epoch', alike.processing))) FILTER (WHERE alike.waiting IS NOT NULL), '{}')
-    FROM (
-        SELECT
-            finished.job_type, finished.outcome,
-            CASE WHEN finished.status <> 'pending' THEN finished.status END AS status,
-            CASE WHEN finished.status = 'failed' THEN finished.error_code END AS error_code,
-            CASE WHEN finished.outcome IN ('completed', 'failed') THEN finished.started_at - finished.due_at END AS waiting,
-            CASE WHEN finished.outcome IN ('completed', 'failed') THEN now() - finished.started_at END AS processing
-        FROM finished
-    ) AS alike
-    GROUP BY alike.job_type, alike.status, alike.error_code, alike.outcome
+        now(), finished.job_type, nullif(finished.status, 'pending'), CASE finished.status WHEN 'failed' THEN finished.error_code END,
+        CASE WHEN finished.status <> 'pending' THEN count(*) ELSE 0 END, finished.outcome, count(*),
+        coalesce(sum((greatest(finished.waiting_seconds, 0) * 1e6)::bigint) FILTER (WHERE finished.outcome IN ('completed', 'failed')), 0),
+        coalesce(sum((greatest(finished.processing_seconds, 0) * 1e6)::bigint) FILTER (WHERE finished.outcome IN ('completed', 'failed')), 0),
+        coalesce(array_agg(stat_bucket(finished.waiting_seconds)) FILTER (WHERE finished.outcome IN ('completed', 'failed')), '{}'),
+        coalesce(array_agg(stat_bucket(finished.processing_seconds)) FILTER (WHERE finished.outcome IN ('completed', 'failed')), '{}')
+    FROM finished
+    GROUP BY finished.job_type, finished.outcome, finished.status, CASE finished.status WHEN 'failed' THEN finished.error_code END
 )
 SELECT finished.id AS job_id, finished.attempt, finished.status FROM finished;
 
