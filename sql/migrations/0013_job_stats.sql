@@ -72,7 +72,7 @@ WITH (fillfactor = 70);
 
 COMMENT ON TABLE job_stats IS 'Finished jobs and ended attempts by job type and minute, hour, day (UTC) and all time; clean-up takes nothing away. Minutes are kept for 7 days, hours for 400';
 COMMENT ON COLUMN job_stats.resolution IS 'How long the span is';
-COMMENT ON COLUMN job_stats.at IS 'When the span begins; -infinity for all time';
+COMMENT ON COLUMN job_stats.at IS 'When the span begins; 1970-01-01 for all time';
 COMMENT ON COLUMN job_stats.job_type IS 'The job type';
 COMMENT ON COLUMN job_stats.completed IS 'Jobs that finished in the span as completed';
 COMMENT ON COLUMN job_stats.failed IS 'Jobs that finished in the span as failed and were not retried since';
@@ -104,7 +104,7 @@ WITH (fillfactor = 70);
 
 COMMENT ON TABLE job_time_stats IS 'How long completed and failed attempts waited and ran: a histogram that can be added up over spans and types';
 COMMENT ON COLUMN job_time_stats.resolution IS 'How long the span is';
-COMMENT ON COLUMN job_time_stats.at IS 'When the span begins; -infinity for all time';
+COMMENT ON COLUMN job_time_stats.at IS 'When the span begins; 1970-01-01 for all time';
 COMMENT ON COLUMN job_time_stats.job_type IS 'The job type';
 COMMENT ON COLUMN job_time_stats.bucket IS 'Which lengths of time, stat_bucket(); stat_bucket_seconds() is within 5 % of each of them';
 COMMENT ON COLUMN job_time_stats.waiting IS 'Attempts that waited so long from due to started';
@@ -124,7 +124,7 @@ WITH (fillfactor = 70);
 
 COMMENT ON TABLE job_failure_stats IS 'The failed jobs of job_stats by their error_code';
 COMMENT ON COLUMN job_failure_stats.resolution IS 'How long the span is';
-COMMENT ON COLUMN job_failure_stats.at IS 'When the span begins; -infinity for all time';
+COMMENT ON COLUMN job_failure_stats.at IS 'When the span begins; 1970-01-01 for all time';
 COMMENT ON COLUMN job_failure_stats.job_type IS 'The job type';
 COMMENT ON COLUMN job_failure_stats.error_code IS 'jobs.error_code';
 COMMENT ON COLUMN job_failure_stats.failed IS 'Jobs that finished in the span as failed with this code and were not retried since';
@@ -168,7 +168,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     UNION ALL
     SELECT 'day'::stat_resolution, date_trunc('day', moment, 'UTC')
     UNION ALL
-    SELECT 'all_time'::stat_resolution, '-infinity'::timestamptz
+    SELECT 'all_time'::stat_resolution, '1970-01-01T00:00:00Z'::timestamptz
 $$;
 
 COMMENT ON FUNCTION stat_spans IS 'The spans a moment is counted in: its minute and its hour while they are kept, its day, and all time';
