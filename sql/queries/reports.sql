@@ -76,49 +76,39 @@ GROUP BY job_type
 ORDER BY job_type
 LIMIT 10000;
 
+-- name: first_counted_at
+-- The begin of the first day of which anything is counted.
+-- returns: one row: at, null if nothing is
+-- index:   job_stats_pkey; job_stat_changes is small
+-- test:    tests/store/test_reports.py, tests/contract/test_plans.py
+SELECT least(
+    (SELECT min(job_stats.at) FROM job_stats WHERE job_stats.resolution = 'day'),
+    (SELECT date_trunc('day', min(job_stat_changes.at), 'UTC') FROM job_stat_changes)
+) AS at;
+
 -- name: throughput
 -- Jobs that finished, by bucket of time, empty buckets too.
--- params:  resolution: of the spans to read, none longer than a bucket; since: the begin of the first bucket, or null (then the first that
---          holds anything, at most 1,000 buckets back); bucket_seconds, which divide or are divided by a day
--- returns: one row per bucket, oldest first: at (its start), completed, failed, cancelled; none if nothing ever finished and
---          `since` is null
+-- params:  since: the begin of the first bucket; resolution: of the spans to read, none longer than a bucket; bucket_seconds, which divide
+--          a day
+-- returns: one row per bucket until now, oldest first: at (its start), completed, failed, cancelled
 -- index:   job_stats_pkey; job_stat_changes is small
 -- test:    tests/store/test_reports.py, tests/contract/test_plans.py
 WITH bucket AS (
-    SELECT make_interval(secs => :bucket_seconds::float8) AS length, '2000-01-01T00:00:00Z'::timestamptz AS origin
-),
-first_one AS (
-    SELECT date_bin(
-        bucket.length,
-        coalesce(
-            :since::timestamptz,
-            greatest(
-                least(
-                    (SELECT min(job_stats.at) FROM job_stats WHERE job_stats.resolution = :resolution::stat_resolution),
-                    (SELECT min(job_stat_changes.at) FROM job_stat_changes)
-                ),
-                now() - 999 * bucket.length
-            )
-        ),
-        bucket.origin
-    ) AS at
-    FROM bucket
-    -- greatest() takes no notice of a null.
-    WHERE :since::timestamptz IS NOT NULL OR EXISTS (SELECT FROM job_stats) OR EXISTS (SELECT FROM job_stat_changes)
+    SELECT make_interval(secs => :bucket_seconds::float8) AS length
 ),
 stats AS (
-    SELECT at, sum(completed) AS completed, sum(failed) AS failed, sum(cancelled) AS cancelled
+    SELECT at, completed, failed, cancelled
     FROM job_stats
-    WHERE resolution = :resolution::stat_resolution AND at >= (SELECT first_one.at FROM first_one)
-    GROUP BY at
+    -- Two bounds, or a plan for any values would expect a third of all there is.
+    WHERE resolution = :resolution::stat_resolution AND at >= :since::timestamptz AND at < 'infinity'
     UNION ALL
     SELECT moment, completed, failed, cancelled
     FROM job_stats_unfolded
-    WHERE resolution = 'all_time' AND moment >= (SELECT first_one.at FROM first_one)
+    WHERE resolution = 'all_time' AND moment >= :since::timestamptz
 ),
 finished AS (
     SELECT
-        date_bin(bucket.length, stats.at, bucket.origin) AS at,
+        date_bin(bucket.length, stats.at, :since::timestamptz) AS at,
         sum(stats.completed)::bigint AS completed, sum(stats.failed)::bigint AS failed, sum(stats.cancelled)::bigint AS cancelled
     FROM stats CROSS JOIN bucket
     GROUP BY 1
@@ -128,9 +118,8 @@ SELECT
     coalesce(finished.completed, 0) AS completed,
     coalesce(finished.failed, 0) AS failed,
     coalesce(finished.cancelled, 0) AS cancelled
-FROM first_one
-CROSS JOIN bucket
-CROSS JOIN LATERAL generate_series(first_one.at, now(), bucket.length) AS slot (at)
+FROM bucket
+CROSS JOIN LATERAL generate_series(:since::timestamptz, now(), bucket.length) AS slot (at)
 LEFT JOIN finished ON slot.at = finished.at
 ORDER BY slot.at
 LIMIT 1001;

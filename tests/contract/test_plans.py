@@ -66,6 +66,7 @@ STATISTICS = {
     "count_finished": WINDOW,
     "measure_attempts": WINDOW,
     "throughput": {"resolution": "minute", "since": NOW - timedelta(hours=1), "bucket_seconds": 60.0},
+    "first_counted_at": {},
     "count_failures": WINDOW,
 }
 CLAIM = {"worker_id": ONE, "queues": ["default"], "known_types": ["test.echo"], "slots": 20, "after_rank": FRONT.rank, "after_id": 0}

@@ -11,7 +11,7 @@ import msgspec
 from jobhub.domain.histogram import Histogram, added_up, percentiles
 from jobhub.domain.spans import Resolution, begin_of, spans_since
 from jobhub.store import reports as store
-from jobhub.store.database import Database
+from jobhub.store.database import Connection, Database
 from jobhub.store.reports import Bucket, Durations, FailureCount, Finished, Measured, PendingCount, WorkerState
 
 
@@ -40,6 +40,7 @@ _LOOKS = {
     Window.MONTH: _Look(timedelta(days=30), timedelta(days=1), Resolution.DAY),
     Window.ALL: _Look(None, timedelta(days=1), Resolution.DAY),
 }
+_MOST_BUCKETS = 1000
 _SHARES = (0.5, 0.95, 0.99)
 
 
@@ -81,14 +82,14 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
 
 async def statistics(db: Database, window: Window) -> Statistics:
     """All figures of a window, all of one moment. The window begins with the bucket in which `back` ends."""
-    back, bucket, resolution = _LOOKS[window]
+    back, bucket, _ = _LOOKS[window]
     async with db.snapshot() as session:
         now, oldest_pending_seconds = await store.oldest_due(session)
         since = begin_of(now - back, bucket) if back else None
         within = store.Window(since=since, spans=spans_since(since))
         finished = await store.count_finished(session, within)
         times = await store.measure_attempts(session, within)
-        throughput = await store.throughput(session, since, resolution, bucket)
+        throughput = await _throughput(session, since, now, _LOOKS[window])
         failures = await store.count_failures(session, within)
         pending, running = await store.count_pending(session), await store.count_running(session)
     counts = _counts(finished, pending, running)
@@ -106,6 +107,15 @@ async def statistics(db: Database, window: Window) -> Statistics:
         failures=failures,
         oldest_pending_seconds=oldest_pending_seconds,
     )
+
+
+async def _throughput(db: Connection, since: datetime | None, now: datetime, look: _Look) -> list[Bucket]:
+    """By bucket since then; since the first day, if that is null, but no more buckets than a chart can show."""
+    first_at = since or await store.first_counted_at(db)
+    if first_at is None:
+        return []
+    earliest = begin_of(now, look.bucket) - (_MOST_BUCKETS - 1) * look.bucket
+    return await store.throughput(db, max(first_at, earliest), look.resolution, look.bucket)
 
 
 def _counts(finished: list[Finished], pending: list[PendingCount], running: dict[str, int]) -> dict[str, Counts]:

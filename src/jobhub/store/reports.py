@@ -116,8 +116,15 @@ async def measure_attempts(db: Connection, window: Window) -> dict[str, Measured
     }
 
 
-async def throughput(db: Connection, since: datetime | None, resolution: Resolution, bucket: timedelta) -> list[Bucket]:
-    """Finished jobs by bucket, read from spans of that resolution: oldest first, at most 1,001 buckets."""
+async def first_counted_at(db: Connection) -> datetime | None:
+    """The begin of the first day of which anything is counted."""
+    row = await db.fetch_row("first_counted_at")
+    assert row is not None  # a SELECT without FROM
+    return row["at"]  # type: ignore[no-any-return]
+
+
+async def throughput(db: Connection, since: datetime, resolution: Resolution, bucket: timedelta) -> list[Bucket]:
+    """Finished jobs by bucket, the first of which begins with `since`, read from spans of that resolution; at most 1,001 buckets."""
     rows = await db.fetch("throughput", since=since, resolution=resolution, bucket_seconds=bucket.total_seconds())
     return [msgspec.convert(dict(row), Bucket) for row in rows]
 
