@@ -218,3 +218,13 @@ def test_the_lease_of_a_worker_whose_loop_is_blocked_is_renewed_and_its_lag_repo
         assert row.loop_lag_ms / 1000 <= lag_by_database_clock + 0.5
         wait_for_status(sql, job_id, "completed")
         wait_for(lambda: worker_rows(sql)[0].loop_lag_ms < 1000)
+
+
+def test_a_worker_folds_what_its_jobs_were_counted_as(dsn: str, sql: psycopg.Connection, alice: User, tmp_path: Path) -> None:
+    with worker_process(dsn, tmp_path):
+        for _ in range(3):
+            make_file_job(sql, alice, "work.append", tmp_path / "work")
+
+        wait_for(lambda: sql.execute("SELECT FROM job_stats WHERE resolution = 'day' AND completed = 3").fetchall())
+
+    assert sql.execute("SELECT FROM job_stat_changes").fetchall() == []
