@@ -5,6 +5,8 @@ A tenth of all jobs are those of the largest user; the others' share falls with 
 
 import psycopg
 
+from jobhub.store.statements import statements
+
 LARGEST, SMALL = "largest", "small"
 USERS = 1000
 _PART = 500_000  # rows of a statement
@@ -40,7 +42,7 @@ _ATTEMPTS = """
 
 
 def fill(dsn: str, rows: int) -> None:
-    """Users, and so many finished jobs over thirty days with an attempt each; vacuumed and analysed."""
+    """Users, and so many finished jobs over thirty days with an attempt each; counted in the rollups, vacuumed and analysed."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("SET synchronous_commit = off")
         connection.execute(_USERS)
@@ -48,6 +50,9 @@ def fill(dsn: str, rows: int) -> None:
             last = min(rows, first + _PART - 1)
             connection.execute(_JOBS, {"rows": rows, "first": first, "last": last})
             connection.execute(_ATTEMPTS, {"first_id": _id(first), "last_id": _id(last)})
+        connection.execute("SELECT count_history_into_stats()")
+        while connection.execute(statements()["fold_job_stats"].sql.encode()).fetchone() != (0,):
+            pass
         connection.execute("VACUUM ANALYZE")
 
 

@@ -1,7 +1,8 @@
 -- What happened to jobs, counted as it happens, so that no statistic ever reads the history (docs/decisions/0017-rollups.md).
--- locks: new objects only.
+-- locks: SHARE on jobs and job_attempts while the history so far is counted: TODO s per million jobs. Everybody who writes jobs waits for it.
+-- Processes of an older version must be stopped before: what they finish afterwards is not counted.
 
-CREATE TYPE stat_resolution AS ENUM ('minute', 'hour', 'day');
+CREATE TYPE stat_resolution AS ENUM ('minute', 'hour', 'day', 'all_time');
 
 CREATE TABLE job_stat_changes (
     id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
@@ -17,8 +18,17 @@ CREATE TABLE job_stat_changes (
     waiting_microseconds bigint NOT NULL DEFAULT 0,
     processing_microseconds bigint NOT NULL DEFAULT 0,
     waiting_buckets smallint [] NOT NULL DEFAULT '{}',
-    processing_buckets smallint [] NOT NULL DEFAULT '{}'
+    processing_buckets smallint [] NOT NULL DEFAULT '{}',
+    CONSTRAINT job_stat_changes_buckets_check CHECK (cardinality(waiting_buckets) = cardinality(processing_buckets))
+)
+WITH (
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0,
+    autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 10000
 );
+
+-- Those of a large batch go out of line: what doesn't compress need not be tried.
+ALTER TABLE job_stat_changes ALTER COLUMN waiting_buckets SET STORAGE EXTERNAL;
+ALTER TABLE job_stat_changes ALTER COLUMN processing_buckets SET STORAGE EXTERNAL;
 
 COMMENT ON TABLE job_stat_changes IS 'What statements did to finished jobs and ended attempts, in their own transactions, until it is folded into the rollups';
 COMMENT ON COLUMN job_stat_changes.id IS 'In the order of writing';
@@ -56,11 +66,13 @@ CREATE TABLE job_stats (
     waiting_microseconds bigint NOT NULL DEFAULT 0,
     processing_microseconds bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (resolution, at, job_type)
-);
+)
+-- Room on the page for the next versions of what is counted up every few seconds.
+WITH (fillfactor = 70);
 
-COMMENT ON TABLE job_stats IS 'Finished jobs and ended attempts by job type and minute, hour and day (UTC); clean-up takes nothing away';
+COMMENT ON TABLE job_stats IS 'Finished jobs and ended attempts by job type and minute, hour, day (UTC) and all time; clean-up takes nothing away. Minutes are kept for 7 days, hours for 400';
 COMMENT ON COLUMN job_stats.resolution IS 'How long the span is';
-COMMENT ON COLUMN job_stats.at IS 'When the span begins';
+COMMENT ON COLUMN job_stats.at IS 'When the span begins; 1970-01-01 for all time';
 COMMENT ON COLUMN job_stats.job_type IS 'The job type';
 COMMENT ON COLUMN job_stats.completed IS 'Jobs that finished in the span as completed';
 COMMENT ON COLUMN job_stats.failed IS 'Jobs that finished in the span as failed and were not retried since';
@@ -86,11 +98,13 @@ CREATE TABLE job_time_stats (
     waiting bigint NOT NULL DEFAULT 0,
     processing bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (resolution, at, job_type, bucket)
-);
+)
+-- Room on the page for the next versions of what is counted up every few seconds.
+WITH (fillfactor = 70);
 
 COMMENT ON TABLE job_time_stats IS 'How long completed and failed attempts waited and ran: a histogram that can be added up over spans and types';
 COMMENT ON COLUMN job_time_stats.resolution IS 'How long the span is';
-COMMENT ON COLUMN job_time_stats.at IS 'When the span begins';
+COMMENT ON COLUMN job_time_stats.at IS 'When the span begins; 1970-01-01 for all time';
 COMMENT ON COLUMN job_time_stats.job_type IS 'The job type';
 COMMENT ON COLUMN job_time_stats.bucket IS 'Which lengths of time, stat_bucket(); stat_bucket_seconds() is within 5 % of each of them';
 COMMENT ON COLUMN job_time_stats.waiting IS 'Attempts that waited so long from due to started';
@@ -104,25 +118,189 @@ CREATE TABLE job_failure_stats (
     failed bigint NOT NULL DEFAULT 0,
     failed_removed bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (resolution, at, job_type, error_code)
-);
+)
+-- Room on the page for the next versions of what is counted up every few seconds.
+WITH (fillfactor = 70);
 
 COMMENT ON TABLE job_failure_stats IS 'The failed jobs of job_stats by their error_code';
 COMMENT ON COLUMN job_failure_stats.resolution IS 'How long the span is';
-COMMENT ON COLUMN job_failure_stats.at IS 'When the span begins';
+COMMENT ON COLUMN job_failure_stats.at IS 'When the span begins; 1970-01-01 for all time';
 COMMENT ON COLUMN job_failure_stats.job_type IS 'The job type';
 COMMENT ON COLUMN job_failure_stats.error_code IS 'jobs.error_code';
 COMMENT ON COLUMN job_failure_stats.failed IS 'Jobs that finished in the span as failed with this code and were not retried since';
 COMMENT ON COLUMN job_failure_stats.failed_removed IS 'How many of them were cleaned up';
 
 -- Each bucket is a tenth wider than the one before, from a millisecond up: the middle (geometric) is within 4.9 % of all that lies in it.
-CREATE FUNCTION stat_bucket(seconds double precision) RETURNS smallint LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-    SELECT (CASE WHEN seconds < 0.001 THEN 0 ELSE least(300, 1 + floor(ln(seconds / 0.001) / ln(1.1))) END)::smallint
+-- Not STRICT, or it would be a call for each attempt in place of a part of the statement; null comes to null all the same.
+CREATE FUNCTION stat_bucket(seconds double precision) RETURNS smallint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE
+        WHEN seconds < 0.001 THEN 0::smallint
+        WHEN seconds < 1e9 THEN (1 + floor(ln(seconds / 0.001) / ln(1.1::double precision)))::smallint
+        WHEN seconds >= 1e9 THEN 300::smallint
+    END
 $$;
 
-COMMENT ON FUNCTION stat_bucket IS 'The bucket of a length of time: 0 is below a millisecond, 300 is eighty years';
+COMMENT ON FUNCTION stat_bucket IS 'The bucket of a length of time: 0 is below a millisecond, 290 and more is thirty years';
 
-CREATE FUNCTION stat_bucket_seconds(bucket smallint) RETURNS double precision LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-    SELECT CASE bucket WHEN 0 THEN 0.0005 ELSE 0.001 * power(1.1::double precision, bucket - 0.5) END
+CREATE FUNCTION stat_bucket_seconds(bucket smallint) RETURNS double precision LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN bucket = 0 THEN 0.0005 ELSE 0.001 * power(1.1::double precision, bucket - 0.5) END
 $$;
 
 COMMENT ON FUNCTION stat_bucket_seconds IS 'The length of time a bucket stands for: within 4.9 % of each in it';
+
+CREATE FUNCTION stats_kept_from(resolution stat_resolution) RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT CASE resolution
+        WHEN 'minute' THEN now() - interval '7 days'
+        WHEN 'hour' THEN now() - interval '400 days'
+        ELSE '-infinity'::timestamptz
+    END
+$$;
+
+COMMENT ON FUNCTION stats_kept_from IS 'Spans that begin before are not counted up any more, and soon deleted';
+
+CREATE FUNCTION stat_spans(moment timestamptz) RETURNS TABLE (resolution stat_resolution, at timestamptz)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT 'minute'::stat_resolution, date_trunc('minute', moment, 'UTC')
+    WHERE date_trunc('minute', moment, 'UTC') >= stats_kept_from('minute')
+    UNION ALL
+    SELECT 'hour'::stat_resolution, date_trunc('hour', moment, 'UTC')
+    WHERE date_trunc('hour', moment, 'UTC') >= stats_kept_from('hour')
+    UNION ALL
+    SELECT 'day'::stat_resolution, date_trunc('day', moment, 'UTC')
+    UNION ALL
+    SELECT 'all_time'::stat_resolution, '1970-01-01T00:00:00Z'::timestamptz
+$$;
+
+COMMENT ON FUNCTION stat_spans IS 'The spans a moment is counted in: its minute and its hour while they are kept, its day, and all time';
+
+-- What changes add to the rollups, row by row: the one place that says so. The fold reads it once for each change, and everybody who wants to
+-- know the state of this moment adds it to what is stored.
+CREATE VIEW job_stats_unfolded AS
+SELECT
+    change.id AS change_id, change.at AS moment, span.resolution, span.at, change.job_type,
+    (CASE change.status WHEN 'completed' THEN change.jobs ELSE 0 END)::bigint AS completed,
+    (CASE change.status WHEN 'failed' THEN change.jobs ELSE 0 END)::bigint AS failed,
+    (CASE change.status WHEN 'cancelled' THEN change.jobs ELSE 0 END)::bigint AS cancelled,
+    (CASE change.status WHEN 'completed' THEN change.jobs_removed ELSE 0 END)::bigint AS completed_removed,
+    (CASE change.status WHEN 'failed' THEN change.jobs_removed ELSE 0 END)::bigint AS failed_removed,
+    (CASE change.status WHEN 'cancelled' THEN change.jobs_removed ELSE 0 END)::bigint AS cancelled_removed,
+    (CASE change.outcome WHEN 'completed' THEN change.attempts ELSE 0 END)::bigint AS attempts_completed,
+    (CASE change.outcome WHEN 'failed' THEN change.attempts ELSE 0 END)::bigint AS attempts_failed,
+    (CASE change.outcome WHEN 'cancelled' THEN change.attempts ELSE 0 END)::bigint AS attempts_cancelled,
+    (CASE change.outcome WHEN 'released' THEN change.attempts ELSE 0 END)::bigint AS attempts_released,
+    (CASE change.outcome WHEN 'worker_lost' THEN change.attempts ELSE 0 END)::bigint AS attempts_worker_lost,
+    (CASE change.outcome WHEN 'superseded' THEN change.attempts ELSE 0 END)::bigint AS attempts_superseded,
+    change.attempts_removed::bigint AS attempts_removed,
+    change.waiting_microseconds, change.processing_microseconds
+FROM job_stat_changes AS change
+CROSS JOIN LATERAL stat_spans(change.at) AS span;
+
+CREATE VIEW job_time_stats_unfolded AS
+SELECT change.id AS change_id, change.at AS moment, span.resolution, span.at, change.job_type, counted.bucket, counted.waiting, counted.processing
+FROM job_stat_changes AS change
+CROSS JOIN LATERAL (
+    -- With the time, so that each change is counted once and then put in its spans.
+    SELECT
+        change.at, one.bucket,
+        count(*) FILTER (WHERE one.is_waiting) AS waiting, count(*) FILTER (WHERE NOT one.is_waiting) AS processing
+    FROM (
+        SELECT unnest(change.waiting_buckets) AS bucket, true AS is_waiting
+        UNION ALL
+        SELECT unnest(change.processing_buckets), false
+    ) AS one
+    GROUP BY one.bucket
+) AS counted
+CROSS JOIN LATERAL stat_spans(counted.at) AS span;
+
+CREATE VIEW job_failure_stats_unfolded AS
+SELECT
+    change.id AS change_id, change.at AS moment, span.resolution, span.at, change.job_type, change.error_code,
+    change.jobs::bigint AS failed, change.jobs_removed::bigint AS failed_removed
+FROM job_stat_changes AS change
+CROSS JOIN LATERAL stat_spans(change.at) AS span
+WHERE change.status = 'failed' AND change.error_code IS NOT NULL;
+
+COMMENT ON VIEW job_stats_unfolded IS 'What each change adds to job_stats; moment is what lies in the spans';
+COMMENT ON VIEW job_time_stats_unfolded IS 'What each change adds to job_time_stats';
+COMMENT ON VIEW job_failure_stats_unfolded IS 'What each change adds to job_failure_stats';
+
+CREATE VIEW job_stats_current AS
+SELECT
+    resolution, at, job_type, completed, failed, cancelled, completed_removed, failed_removed, cancelled_removed,
+    attempts_completed, attempts_failed, attempts_cancelled, attempts_released, attempts_worker_lost, attempts_superseded, attempts_removed,
+    waiting_microseconds, processing_microseconds
+FROM job_stats
+UNION ALL
+SELECT
+    resolution, at, job_type, completed, failed, cancelled, completed_removed, failed_removed, cancelled_removed,
+    attempts_completed, attempts_failed, attempts_cancelled, attempts_released, attempts_worker_lost, attempts_superseded, attempts_removed,
+    waiting_microseconds, processing_microseconds
+FROM job_stats_unfolded;
+
+CREATE VIEW job_time_stats_current AS
+SELECT resolution, at, job_type, bucket, waiting, processing FROM job_time_stats
+UNION ALL
+SELECT resolution, at, job_type, bucket, waiting, processing FROM job_time_stats_unfolded;
+
+CREATE VIEW job_failure_stats_current AS
+SELECT resolution, at, job_type, error_code, failed, failed_removed FROM job_failure_stats
+UNION ALL
+SELECT resolution, at, job_type, error_code, failed, failed_removed FROM job_failure_stats_unfolded;
+
+COMMENT ON VIEW job_stats_current IS 'job_stats to this moment: what is stored and what is not folded yet. Several rows may stand for one span and type: add them up';
+COMMENT ON VIEW job_time_stats_current IS 'job_time_stats to this moment; add up as those of job_stats_current';
+COMMENT ON VIEW job_failure_stats_current IS 'job_failure_stats to this moment; add up as those of job_stats_current';
+
+CREATE FUNCTION finest_stat_span(moment timestamptz) RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT CASE
+        WHEN date_trunc('minute', moment, 'UTC') >= stats_kept_from('minute') THEN date_trunc('minute', moment, 'UTC')
+        WHEN date_trunc('hour', moment, 'UTC') >= stats_kept_from('hour') THEN date_trunc('hour', moment, 'UTC')
+        ELSE date_trunc('day', moment, 'UTC')
+    END
+$$;
+
+COMMENT ON FUNCTION finest_stat_span IS 'When the shortest span begins a moment is counted in';
+
+-- What stands in jobs and job_attempts, written as changes: for each minute, or hour or day where those are all that is kept. Workers fold it.
+CREATE FUNCTION count_history_into_stats() RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    counted bigint;
+BEGIN
+    LOCK TABLE jobs, job_attempts IN SHARE MODE;
+    IF EXISTS (SELECT FROM job_stats) OR EXISTS (SELECT FROM job_stat_changes) THEN
+        RAISE EXCEPTION 'something is counted already, and would be counted twice'
+            USING HINT = 'Empty job_stats, job_time_stats, job_failure_stats and job_stat_changes in the same transaction.';
+    END IF;
+    INSERT INTO job_stat_changes (at, job_type, status, error_code, jobs)
+    SELECT finest_stat_span(completed_at), job_type, status, CASE status WHEN 'failed' THEN error_code END, count(*)
+    FROM jobs
+    WHERE completed_at IS NOT NULL
+    GROUP BY 1, 2, 3, 4;
+    INSERT INTO job_stat_changes (
+        at, job_type, outcome, attempts, waiting_microseconds, processing_microseconds, waiting_buckets, processing_buckets
+    )
+    SELECT
+        finest_stat_span(attempt.ended_at), jobs.job_type, attempt.outcome, count(*),
+        CASE WHEN attempt.outcome IN ('completed', 'failed')
+            THEN sum((greatest(date_part('epoch', attempt.started_at - attempt.due_at), 0) * 1e6)::bigint) ELSE 0
+        END,
+        CASE WHEN attempt.outcome IN ('completed', 'failed')
+            THEN sum((greatest(date_part('epoch', attempt.ended_at - attempt.started_at), 0) * 1e6)::bigint) ELSE 0
+        END,
+        CASE WHEN attempt.outcome IN ('completed', 'failed')
+            THEN array_agg(stat_bucket(date_part('epoch', attempt.started_at - attempt.due_at))) ELSE '{}'
+        END,
+        CASE WHEN attempt.outcome IN ('completed', 'failed')
+            THEN array_agg(stat_bucket(date_part('epoch', attempt.ended_at - attempt.started_at))) ELSE '{}'
+        END
+    FROM job_attempts AS attempt
+    INNER JOIN jobs ON attempt.job_id = jobs.id
+    GROUP BY 1, 2, 3;
+    SELECT count(*) INTO counted FROM job_stat_changes;
+    RETURN counted;
+END;
+$$;
+
+COMMENT ON FUNCTION count_history_into_stats IS 'Count all jobs and attempts there are, where nothing is counted yet; how many changes that makes. Nobody can write jobs until its transaction ends';
+
+SELECT count_history_into_stats();

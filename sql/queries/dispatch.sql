@@ -1,5 +1,6 @@
 -- What workers do to jobs: promote, claim and start, report progress, finish, rescue.
--- Every change is fenced by (job id, attempt): no row back means somebody else owns the job now.
+-- Every change is fenced by (job id, attempt): no row back means somebody else owns the job now. What ends an attempt or finishes a job
+-- counts it in job_stat_changes, a row for all that are alike.
 -- Workers run these with hash and merge joins and sequential scans off (worker.service): what is small here is an array of ids, and
 -- each of them is one look-up by primary key, whatever the statistics say. They must not say anything of a status either: the few
 -- rows that have it now would look like the better start, a plan that reads all jobs. coalesce() keeps the planner from guessing.
@@ -275,8 +276,10 @@ finished AS (
     WHERE jobs.id = outcome.job_id
         AND coalesce(jobs.status = 'running' AND jobs.attempt = outcome.attempt, false)
     RETURNING
-        jobs.id, jobs.attempt, jobs.status, jobs.worker_id, coalesce(back.due_at, jobs.due_at) AS due_at, jobs.started_at,
-        outcome.outcome, outcome.error_code, outcome.error_message, outcome.traceback
+        jobs.id, jobs.job_type, jobs.attempt, jobs.status, jobs.worker_id, coalesce(back.due_at, jobs.due_at) AS due_at, jobs.started_at,
+        outcome.outcome, outcome.error_code, outcome.error_message, outcome.traceback,
+        date_part('epoch', jobs.started_at - coalesce(back.due_at, jobs.due_at)) AS waiting_seconds,
+        date_part('epoch', now() - jobs.started_at) AS processing_seconds
 ),
 recorded AS (
     INSERT INTO job_attempts (job_id, number, worker_id, due_at, started_at, outcome, error_code, error_message, traceback)
@@ -284,6 +287,21 @@ recorded AS (
         finished.id, finished.attempt, finished.worker_id, finished.due_at, finished.started_at,
         finished.outcome, finished.error_code, finished.error_message, finished.traceback
     FROM finished
+),
+counted AS (
+    INSERT INTO job_stat_changes (
+        at, job_type, status, error_code, jobs, outcome, attempts,
+        waiting_microseconds, processing_microseconds, waiting_buckets, processing_buckets
+    )
+    SELECT
+        now(), finished.job_type, nullif(finished.status, 'pending'), CASE finished.status WHEN 'failed' THEN finished.error_code END,
+        CASE WHEN finished.status <> 'pending' THEN count(*) ELSE 0 END, finished.outcome, count(*),
+        coalesce(sum((greatest(finished.waiting_seconds, 0) * 1e6)::bigint) FILTER (WHERE finished.outcome IN ('completed', 'failed')), 0),
+        coalesce(sum((greatest(finished.processing_seconds, 0) * 1e6)::bigint) FILTER (WHERE finished.outcome IN ('completed', 'failed')), 0),
+        coalesce(array_agg(stat_bucket(finished.waiting_seconds)) FILTER (WHERE finished.outcome IN ('completed', 'failed')), '{}'),
+        coalesce(array_agg(stat_bucket(finished.processing_seconds)) FILTER (WHERE finished.outcome IN ('completed', 'failed')), '{}')
+    FROM finished
+    GROUP BY finished.job_type, finished.outcome, finished.status, CASE finished.status WHEN 'failed' THEN finished.error_code END
 )
 SELECT finished.id AS job_id, finished.attempt, finished.status FROM finished;
 
@@ -365,6 +383,14 @@ recorded AS (
         lost.id, lost.attempt, lost.worker_id, lost.due_at, lost.started_at, 'worker_lost', 'worker_lost',
         'The worker that ran this attempt disappeared.'
     FROM lost
+),
+counted AS (
+    INSERT INTO job_stat_changes (at, job_type, status, error_code, jobs, outcome, attempts)
+    SELECT
+        now(), alike.job_type, alike.status, CASE alike.status WHEN 'failed' THEN 'worker_lost' END,
+        CASE WHEN alike.status IS NULL THEN 0 ELSE count(*) END, 'worker_lost', count(*)
+    FROM (SELECT lost.job_type, CASE WHEN lost.status <> 'pending' THEN lost.status END AS status FROM lost) AS alike
+    GROUP BY alike.job_type, alike.status
 )
 UPDATE jobs
 SET

@@ -209,7 +209,7 @@ WHERE jobs.id = ANY(:job_ids::uuid []) AND jobs.status = 'pending';
 -- index:   jobs_pkey
 -- test:    tests/store/test_races.py
 WITH target AS (
-    SELECT jobs.id, jobs.status, jobs.delivery_id
+    SELECT jobs.id, jobs.status, jobs.delivery_id, jobs.job_type
     FROM jobs
     WHERE jobs.id = :job_id::uuid
         AND (:owner_id::uuid IS NULL OR jobs.owner_id = :owner_id::uuid)
@@ -244,6 +244,12 @@ audited AS (
     INSERT INTO audit_log (actor_id, verb, job_id, reason, request_id, details)
     SELECT :actor_id::uuid, 'cancel', target.id, :reason::text, :request_id::text, jsonb_build_object('from', target.status)
     FROM target
+),
+counted AS (
+    INSERT INTO job_stat_changes (at, job_type, status, jobs)
+    SELECT now(), target.job_type, 'cancelled', 1
+    FROM target
+    WHERE target.status = 'pending'
 )
 SELECT
     changed.*,
@@ -257,7 +263,8 @@ FROM changed;
 -- locks:   the job row
 -- index:   jobs_pkey
 WITH target AS (
-    SELECT jobs.id, jobs.status, jobs.job_type, jobs.queue, jobs.priority, jobs.owner_id
+    SELECT
+        jobs.id, jobs.status, jobs.job_type, jobs.queue, jobs.priority, jobs.owner_id, jobs.completed_at, jobs.error_code
     FROM jobs
     WHERE jobs.id = :job_id::uuid
         AND (:owner_id::uuid IS NULL OR jobs.owner_id = :owner_id::uuid)
@@ -271,6 +278,11 @@ delivery AS (
 audited AS (
     INSERT INTO audit_log (actor_id, verb, job_id, reason, request_id, details)
     SELECT :actor_id::uuid, 'retry', target.id, :reason::text, :request_id::text, jsonb_build_object('from', target.status)
+    FROM target
+),
+uncounted AS (
+    INSERT INTO job_stat_changes (at, job_type, status, error_code, jobs)
+    SELECT target.completed_at, target.job_type, target.status, CASE target.status WHEN 'failed' THEN target.error_code END, -1
     FROM target
 )
 UPDATE jobs
@@ -304,7 +316,9 @@ RETURNING jobs.*;
 -- locks:   the job row; the delivery only if nobody holds it (see cancel_job)
 -- index:   jobs_pkey
 WITH target AS (
-    SELECT jobs.id, jobs.status, jobs.delivery_id, jobs.attempt, jobs.worker_id, jobs.due_at, jobs.started_at
+    SELECT
+        jobs.id, jobs.status, jobs.job_type, jobs.delivery_id, jobs.attempt, jobs.worker_id, jobs.due_at, jobs.started_at,
+        jobs.completed_at, jobs.error_code
     FROM jobs
     WHERE jobs.id = :job_id::uuid AND jobs.status <> 'completed'
     FOR UPDATE
@@ -326,6 +340,20 @@ superseded AS (
 audited AS (
     INSERT INTO audit_log (actor_id, verb, job_id, reason, request_id, details)
     SELECT :actor_id::uuid, 'force_complete', target.id, :reason::text, :request_id::text, jsonb_build_object('from', target.status)
+    FROM target
+),
+uncounted AS (
+    INSERT INTO job_stat_changes (at, job_type, status, error_code, jobs)
+    SELECT target.completed_at, target.job_type, target.status, CASE target.status WHEN 'failed' THEN target.error_code END, -1
+    FROM target
+    WHERE target.status IN ('failed', 'cancelled')
+),
+counted AS (
+    INSERT INTO job_stat_changes (at, job_type, status, jobs, outcome, attempts)
+    SELECT
+        now(), target.job_type, 'completed', 1,
+        CASE target.status WHEN 'running' THEN 'superseded'::attempt_outcome END,
+        CASE target.status WHEN 'running' THEN 1 ELSE 0 END
     FROM target
 ),
 changed AS (
@@ -387,7 +415,13 @@ changed AS (
         updated_at = now(),
         version = jobs.version + 1
     WHERE jobs.id = ANY(ARRAY(SELECT target.id FROM target))
-    RETURNING jobs.id
+    RETURNING jobs.id, jobs.job_type
+),
+counted AS (
+    INSERT INTO job_stat_changes (at, job_type, status, jobs)
+    SELECT now(), changed.job_type, 'cancelled', count(*)
+    FROM changed
+    GROUP BY changed.job_type
 ),
 audited AS (
     INSERT INTO audit_log (actor_id, verb, job_id, reason, request_id, details)

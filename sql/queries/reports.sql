@@ -1,74 +1,116 @@
 -- What administrators see: statistics and the state of the queue.
--- A window of null means all of history. Counts of pending and running are of now; everything else is of what finished in the window.
--- Times are of attempts: a job that ran twice counts twice, with the time of each.
+-- Counts of pending and running are of now; everything else is of what finished in a window, and read from the rollups and the changes that
+-- are not in them yet: never from jobs. Times are of attempts: a job that ran twice counts twice, with the time of each.
 
 -- name: count_finished
--- Jobs that finished in the window, by type and status.
--- params:  window_seconds or null
--- returns: one row per job type and status that occurs: job_type, status, jobs
--- index:   jobs_finished_brin
--- limit:   30 s
-SELECT job_type, status, count(*) AS jobs
-FROM jobs
-WHERE completed_at IS NOT NULL
-    AND (:window_seconds::float8 IS NULL OR completed_at > now() - make_interval(secs => :window_seconds::float8))
-GROUP BY job_type, status
-ORDER BY job_type, status
+-- Jobs that finished in the window, and the times of attempts that ended in it, by type.
+-- params:  resolutions, begins, ends: the spans that make up the window (domain.spans), a null is no bound; since: when it begins, or null
+-- returns: one row per job type with anything to count: job_type, completed, failed, cancelled; waiting_seconds and processing_seconds of
+--          all attempts together
+-- index:   job_stats_pkey; job_stat_changes is small
+-- test:    tests/store/test_reports.py, tests/contract/test_plans.py
+WITH stats AS (
+    SELECT stored.*
+    FROM unnest(:resolutions::stat_resolution [], :begins::timestamptz [], :ends::timestamptz []) AS spans (resolution, begins_at, ends_at)
+    CROSS JOIN LATERAL (
+        SELECT
+            job_stats.job_type,
+            sum(job_stats.completed) AS completed, sum(job_stats.failed) AS failed, sum(job_stats.cancelled) AS cancelled,
+            sum(job_stats.waiting_microseconds) AS waiting, sum(job_stats.processing_microseconds) AS processing
+        FROM job_stats
+        WHERE job_stats.resolution = spans.resolution
+            AND job_stats.at >= coalesce(spans.begins_at, '-infinity')
+            AND job_stats.at < coalesce(spans.ends_at, 'infinity')
+        GROUP BY job_stats.job_type
+    ) AS stored
+    UNION ALL
+    SELECT job_type, completed, failed, cancelled, waiting_microseconds, processing_microseconds
+    FROM job_stats_unfolded
+    WHERE resolution = 'all_time' AND moment >= coalesce(:since::timestamptz, '-infinity')
+)
+SELECT
+    job_type, sum(completed)::bigint AS completed, sum(failed)::bigint AS failed, sum(cancelled)::bigint AS cancelled,
+    (sum(waiting) / 1e6)::float8 AS waiting_seconds, (sum(processing) / 1e6)::float8 AS processing_seconds
+FROM stats
+GROUP BY job_type
+ORDER BY job_type
 LIMIT 10000;
 
 -- name: measure_attempts
--- Seconds of processing and of waiting, by job type and over all.
--- params:  window_seconds or null
--- returns: one row per job type, and one whose job_type is null over all of them
--- index:   job_attempts_ended_idx
--- limit:   30 s
-WITH measured AS (
-    SELECT
-        jobs.job_type,
-        extract(EPOCH FROM job_attempts.ended_at - job_attempts.started_at)::float8 AS processing,
-        greatest(0, extract(EPOCH FROM job_attempts.started_at - job_attempts.due_at))::float8 AS waiting
-    FROM job_attempts
-    INNER JOIN jobs ON job_attempts.job_id = jobs.id
-    WHERE job_attempts.outcome IN ('completed', 'failed')
-        AND (:window_seconds::float8 IS NULL OR job_attempts.ended_at > now() - make_interval(secs => :window_seconds::float8))
+-- How long attempts that ended in the window waited and ran, by type, as histograms.
+-- params:  resolutions, begins, ends, since: as count_finished
+-- returns: one row per job type: job_type, seconds (what each bucket stands for, rising), and as many waiting and processing: how many
+--          attempts are in the bucket
+-- index:   job_time_stats_pkey; job_stat_changes is small
+-- test:    tests/store/test_reports.py, tests/contract/test_plans.py
+WITH stats AS (
+    SELECT stored.*
+    FROM unnest(:resolutions::stat_resolution [], :begins::timestamptz [], :ends::timestamptz []) AS spans (resolution, begins_at, ends_at)
+    CROSS JOIN LATERAL (
+        SELECT
+            job_time_stats.job_type, job_time_stats.bucket,
+            sum(job_time_stats.waiting) AS waiting, sum(job_time_stats.processing) AS processing
+        FROM job_time_stats
+        WHERE job_time_stats.resolution = spans.resolution
+            AND job_time_stats.at >= coalesce(spans.begins_at, '-infinity')
+            AND job_time_stats.at < coalesce(spans.ends_at, 'infinity')
+        GROUP BY job_time_stats.job_type, job_time_stats.bucket
+    ) AS stored
+    UNION ALL
+    SELECT job_type, bucket, waiting, processing
+    FROM job_time_stats_unfolded
+    WHERE resolution = 'all_time' AND moment >= coalesce(:since::timestamptz, '-infinity')
+),
+counted AS (
+    SELECT job_type, bucket, sum(waiting)::bigint AS waiting, sum(processing)::bigint AS processing
+    FROM stats
+    GROUP BY job_type, bucket
 )
 SELECT
-    measured.job_type,
-    avg(measured.processing) AS processing_average,
-    percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY measured.processing) AS processing_percentiles,
-    avg(measured.waiting) AS waiting_average,
-    percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY measured.waiting) AS waiting_percentiles
-FROM measured
-GROUP BY GROUPING SETS ((measured.job_type), ())
+    job_type,
+    array_agg(stat_bucket_seconds(bucket) ORDER BY bucket) AS seconds,
+    array_agg(waiting ORDER BY bucket) AS waiting,
+    array_agg(processing ORDER BY bucket) AS processing
+FROM counted
+GROUP BY job_type
+ORDER BY job_type
 LIMIT 10000;
+
+-- name: first_counted_at
+-- The begin of the first day of which anything is counted.
+-- returns: one row: at, null if nothing is
+-- index:   job_stats_pkey; job_stat_changes is small
+-- test:    tests/store/test_reports.py, tests/contract/test_plans.py
+SELECT least(
+    (SELECT min(job_stats.at) FROM job_stats WHERE job_stats.resolution = 'day'),
+    (SELECT date_trunc('day', min(job_stat_changes.at), 'UTC') FROM job_stat_changes)
+) AS at;
 
 -- name: throughput
 -- Jobs that finished, by bucket of time, empty buckets too.
--- params:  window_seconds or null (then from the first finished job, at most 1,000 buckets back), bucket_seconds
--- returns: one row per bucket, oldest first: at (its start), completed, failed, cancelled; none if nothing ever finished and
---          the window is null
--- index:   jobs_finished_brin
--- limit:   30 s
-WITH span AS (
-    SELECT
-        make_interval(secs => :bucket_seconds::float8) AS bucket,
-        coalesce(
-            now() - make_interval(secs => :window_seconds::float8),
-            (
-                SELECT greatest(first_job.completed_at, now() - 999 * make_interval(secs => :bucket_seconds::float8))
-                FROM (SELECT min(jobs.completed_at) AS completed_at FROM jobs) AS first_job
-                WHERE first_job.completed_at IS NOT NULL
-            )
-        ) AS first_at
+-- params:  since: the begin of the first bucket; resolution: of the spans to read, none longer than a bucket; bucket_seconds, which divide
+--          a day
+-- returns: one row per bucket until now, oldest first: at (its start), completed, failed, cancelled
+-- index:   job_stats_pkey; job_stat_changes is small
+-- test:    tests/store/test_reports.py, tests/contract/test_plans.py
+WITH bucket AS (
+    SELECT make_interval(secs => :bucket_seconds::float8) AS length
+),
+stats AS (
+    SELECT at, completed, failed, cancelled
+    FROM job_stats
+    -- Two bounds, or a plan for any values would expect a third of all there is.
+    WHERE resolution = :resolution::stat_resolution AND at >= :since::timestamptz AND at < 'infinity'
+    UNION ALL
+    SELECT moment, completed, failed, cancelled
+    FROM job_stats_unfolded
+    WHERE resolution = 'all_time' AND moment >= :since::timestamptz
 ),
 finished AS (
     SELECT
-        date_bin(span.bucket, jobs.completed_at, '2000-01-01T00:00:00Z') AS at,
-        count(*) FILTER (WHERE jobs.status = 'completed') AS completed,
-        count(*) FILTER (WHERE jobs.status = 'failed') AS failed,
-        count(*) FILTER (WHERE jobs.status = 'cancelled') AS cancelled
-    FROM span
-    INNER JOIN jobs ON jobs.completed_at >= span.first_at
+        date_bin(bucket.length, stats.at, :since::timestamptz) AS at,
+        sum(stats.completed)::bigint AS completed, sum(stats.failed)::bigint AS failed, sum(stats.cancelled)::bigint AS cancelled
+    FROM stats CROSS JOIN bucket
     GROUP BY 1
 )
 SELECT
@@ -76,25 +118,39 @@ SELECT
     coalesce(finished.completed, 0) AS completed,
     coalesce(finished.failed, 0) AS failed,
     coalesce(finished.cancelled, 0) AS cancelled
-FROM span
-CROSS JOIN LATERAL generate_series(date_bin(span.bucket, span.first_at, '2000-01-01T00:00:00Z'), now(), span.bucket) AS slot (at)
+FROM bucket
+CROSS JOIN LATERAL generate_series(:since::timestamptz, now(), bucket.length) AS slot (at)
 LEFT JOIN finished ON slot.at = finished.at
 ORDER BY slot.at
 LIMIT 1001;
 
 -- name: count_failures
 -- Failed jobs by error code, the most frequent first.
--- params:  window_seconds or null
+-- params:  resolutions, begins, ends, since: as count_finished
 -- returns: at most 100 rows: error_code, count
--- index:   jobs_finished_brin
--- limit:   30 s
-SELECT error_code, count(*) AS count
-FROM jobs
-WHERE status = 'failed'
-    AND completed_at IS NOT NULL
-    AND (:window_seconds::float8 IS NULL OR completed_at > now() - make_interval(secs => :window_seconds::float8))
+-- index:   job_failure_stats_pkey; job_stat_changes is small
+-- test:    tests/store/test_reports.py, tests/contract/test_plans.py
+WITH stats AS (
+    SELECT stored.*
+    FROM unnest(:resolutions::stat_resolution [], :begins::timestamptz [], :ends::timestamptz []) AS spans (resolution, begins_at, ends_at)
+    CROSS JOIN LATERAL (
+        SELECT job_failure_stats.error_code, sum(job_failure_stats.failed) AS failed
+        FROM job_failure_stats
+        WHERE job_failure_stats.resolution = spans.resolution
+            AND job_failure_stats.at >= coalesce(spans.begins_at, '-infinity')
+            AND job_failure_stats.at < coalesce(spans.ends_at, 'infinity')
+        GROUP BY job_failure_stats.error_code
+    ) AS stored
+    UNION ALL
+    SELECT error_code, failed
+    FROM job_failure_stats_unfolded
+    WHERE resolution = 'all_time' AND moment >= coalesce(:since::timestamptz, '-infinity')
+)
+SELECT error_code, sum(failed)::bigint AS count
+FROM stats
 GROUP BY error_code
-ORDER BY count(*) DESC, error_code
+HAVING sum(failed) > 0
+ORDER BY sum(failed) DESC, error_code
 LIMIT 100;
 
 -- name: oldest_due

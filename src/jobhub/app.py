@@ -11,6 +11,7 @@ from jobhub.domain.job_types import Registry
 from jobhub.domain.limits import NO_LIMITS, Limits
 from jobhub.domain.submission import MAX_BODY_BYTES
 from jobhub.services.figures import FigureReader
+from jobhub.services.insight import USUAL, Thresholds
 from jobhub.services.passwords import Passwords
 from jobhub.services.provider import Provider, ProviderOptions
 from jobhub.services.streams import StreamLimit
@@ -46,6 +47,7 @@ def create_litestar(
     streams_per_user: int = 10,
     metrics_token: str | None = None,
     login_failures_per_address: int = 100,
+    healthy: Thresholds = USUAL,
     stopping: asyncio.Event | None = None,
     who_asks: WhoAsks | None = None,
 ) -> Litestar:
@@ -73,6 +75,7 @@ def create_litestar(
                     responses=responses,
                     metrics_token=metrics_token,
                     login_failures_per_address=login_failures_per_address,
+                    healthy=healthy,
                 )
                 yield
         finally:

@@ -28,6 +28,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_running_jobs: int = 0
     max_login_failures_per_address: int = 100
     streams_per_user: int = 10
+    health_max_due_seconds: float = 60.0
+    health_max_promotion_seconds: float = 10.0
+    health_max_rescue_seconds: float = 20.0
+    health_min_workers: int = 1
     metrics_token: str | None = None
     data_dir: Path = Path(".jobhub")
     handlers: tuple[str, ...] = ()
@@ -45,6 +49,10 @@ _RANGES = {
     "max_running_jobs": (0, 1_000_000),
     "max_login_failures_per_address": (0, 1_000_000),
     "streams_per_user": (0, 10_000),
+    "health_max_due_seconds": (0, 31_536_000),
+    "health_max_promotion_seconds": (0, 31_536_000),
+    "health_max_rescue_seconds": (0, 31_536_000),
+    "health_min_workers": (0, 10_000),
     "concurrency": (1, 10_000),
     "shutdown_grace_seconds": (0, 86_400),
 }

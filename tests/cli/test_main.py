@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tests.factories import make_job
+
 KEY = "k3Jx0aB7qL9tYw2Zr5Vn8Pd4Ms6Gh1Ce"
 
 
@@ -127,6 +129,22 @@ def test_doctor_tells_what_is_wrong_and_exits_with_1(dsn):
     assert "ok   setup" in done.stdout
     assert "BAD  live_workers" in done.stdout
     assert "     → start one with `jobhub worker`" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"JOBHUB_HEALTH_MIN_WORKERS": "0"}, "ok   live_workers: 0 workers"),
+        ({"JOBHUB_HEALTH_MIN_WORKERS": "1"}, "BAD  live_workers: 0 workers"),
+        ({"JOBHUB_HEALTH_MAX_DUE_SECONDS": "100"}, "ok   oldest_due_job: the longest-waiting due job has waited 9"),
+        ({"JOBHUB_HEALTH_MAX_DUE_SECONDS": "80"}, "BAD  oldest_due_job: the longest-waiting due job has waited 9"),
+    ],
+)
+def test_what_doctor_calls_healthy_is_a_setting(dsn, sql, alice, setting, said):
+    make_job(sql, alice)
+    sql.execute("UPDATE jobs SET due_at = now() - interval '90 s'")
+
+    assert said in run("doctor", JOBHUB_DATABASE_URL=dsn, **setting).stdout
 
 
 def test_doctor_tells_to_migrate(empty_dsn):

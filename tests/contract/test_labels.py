@@ -3,12 +3,19 @@
 import pytest
 
 from jobhub.domain.jobs import AttemptOutcome, Intervener, JobStatus
+from jobhub.domain.spans import Resolution
 from jobhub.domain.users import Role
 
 
 @pytest.mark.parametrize(
     ("kind", "type_name"),
-    [(JobStatus, "job_status"), (AttemptOutcome, "attempt_outcome"), (Intervener, "intervener"), (Role, "user_role")],
+    [
+        (JobStatus, "job_status"),
+        (AttemptOutcome, "attempt_outcome"),
+        (Intervener, "intervener"),
+        (Resolution, "stat_resolution"),
+        (Role, "user_role"),
+    ],
 )
 def test_the_enum_has_the_labels_of_the_database_type(sql, kind, type_name):
     labels = sql.execute(

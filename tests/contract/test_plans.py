@@ -53,6 +53,21 @@ OF_WORKERS = {
     "forget_claims",
     "list_running_jobs",
     "repair_deliveries",
+    "fold_job_stats",
+    "remove_old_job_stats",
+}
+WINDOW = {
+    "resolutions": ["minute", "hour", "day"],
+    "begins": [NOW - timedelta(hours=1), NOW, NOW],
+    "ends": [NOW, NOW, None],
+    "since": NOW - timedelta(hours=1),
+}
+STATISTICS = {
+    "count_finished": WINDOW,
+    "measure_attempts": WINDOW,
+    "throughput": {"resolution": "minute", "since": NOW - timedelta(hours=1), "bucket_seconds": 60.0},
+    "first_counted_at": {},
+    "count_failures": WINDOW,
 }
 CLAIM = {"worker_id": ONE, "queues": ["default"], "known_types": ["test.echo"], "slots": 20, "after_rank": FRONT.rank, "after_id": 0}
 HOT = {
@@ -78,14 +93,17 @@ HOT = {
     "force_complete_job": {"job_id": ONE, "result": None, **BY},
     "clean_up_jobs": {"cutoff": NOW - timedelta(days=30), "statuses": ["completed"]},
     "oldest_due": {},
+    **STATISTICS,
+    "fold_job_stats": {},
+    "remove_old_job_stats": {"resolution": "minute"},
     "count_ended_attempts": {"since": NOW - timedelta(seconds=15), "until": NOW},
     "count_finishes": {"since": NOW - timedelta(seconds=15), "until": NOW},
 }
 # A sequential scan, or one of an index from one end to the other.
 _WHOLE_SCAN = re.compile(
-    r"((?:Seq Scan|(?<!Bitmap )Index(?: Only)? Scan using \w+) on (?:jobs|procrastinate_jobs)\b)[^\n]*\n(?!\s+Index Cond)"
+    r"((?:Seq Scan|(?<!Bitmap )Index(?: Only)? Scan using \w+) on (?:jobs|procrastinate_jobs|job_\w*stats)\b)[^\n]*\n(?!\s+Index Cond)"
 )
-_SCAN = re.compile(r"Seq Scan on (?:jobs|job_attempts|procrastinate_jobs)\b.*")
+_SCAN = re.compile(r"Seq Scan on (?:jobs|job_attempts|procrastinate_jobs|job_\w*stats)\b.*")
 
 
 @pytest.fixture
@@ -114,6 +132,10 @@ def many_jobs(sql, alice):
         "INSERT INTO job_attempts (job_id, number, worker_id, due_at, started_at, outcome)"
         " SELECT id, 1, worker_id, due_at, started_at, 'completed' FROM jobs WHERE status = 'completed'"
     )
+    spans = "(resolution, at, job_type{}) SELECT 'minute', now() - n * interval '1 min', 'test.echo'{} FROM generate_series(1, 9000) AS n"
+    sql.execute("INSERT INTO job_stats " + spans.format("", ""))
+    sql.execute("INSERT INTO job_time_stats " + spans.format(", bucket", ", 9"))
+    sql.execute("INSERT INTO job_failure_stats " + spans.format(", error_code", ", 'boom'"))
     sql.execute("ANALYZE")
 
 
@@ -137,6 +159,15 @@ def test_no_hot_statement_scans_a_table(sql, many_jobs):
         scans |= {f"{name} ({kind})": found[0] for kind, text in plans.items() if (found := _SCAN.findall(text))}
 
     assert scans == {}
+
+
+def test_statistics_are_read_without_a_look_at_jobs(sql, many_jobs):
+    for name, values in STATISTICS.items():
+        statement = statements()[name]
+        text = plan(sql, statement.sql, [values[parameter] for parameter in statement.parameters])
+
+        assert not re.search(r" on (jobs|job_attempts)\b", text), name
+        assert re.search(r"Scan (using|on) job_\w*stats_pkey", text), text
 
 
 @pytest.mark.parametrize("are_there_jobs", [True, False], ids=["many jobs", "empty tables"])

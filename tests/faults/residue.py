@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+from jobhub.store.reporting import list_reports
 from tests.acceptance.service import children_of
 from tests.faults.topology import ROLE, Topology
 
@@ -37,11 +38,20 @@ def find_residue(house: Topology) -> list[str]:
 
 
 def _look(house: Topology) -> list[str]:
-    return [*_strays(house), *_connections(house), *_processes(house)]
+    return [*_strays(house), *_connections(house), *_processes(house), *_miscounted(house)]
 
 
 def _strays(house: Topology) -> list[str]:
     return [str(row[0]) for row in house.postgres.execute(STRAYS, [ROLE])]
+
+
+def _miscounted(house: Topology) -> list[str]:
+    """Statistics that differ from the tables, in whatever order transactions were broken off."""
+    compare = list_reports()["rollup_drift"].statement.sql.replace("$1", "'-infinity'")
+    return [
+        f"{what} of {job_type} in the {resolution} of {at}: {counted} counted, {there} there"
+        for resolution, at, job_type, what, counted, there in house.postgres.execute(compare)
+    ]
 
 
 def _connections(house: Topology) -> list[str]:

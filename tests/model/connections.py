@@ -38,6 +38,7 @@ _TIMES = {
     ),
     "claims": ("claimed_at",),
     "job_attempts": ("due_at", "started_at", "ended_at"),
+    "job_stat_changes": ("at",),
     "workers": ("started_at", "lease_until"),
     "idempotency_keys": ("created_at", "expires_at"),
 }
@@ -69,7 +70,7 @@ class Connections:
         self._runner.run(self._empty())
 
     async def _empty(self) -> None:
-        for table in ("jobs", "job_attempts", "claims", "procrastinate_jobs", "workers", "idempotency_keys"):
+        for table in ("jobs", "job_attempts", "job_stat_changes", "claims", "procrastinate_jobs", "workers", "idempotency_keys"):
             await self._observer.execute(f"DELETE FROM {table}")
         self._acts_before = await self._observer.fetchval("SELECT coalesce(max(id), 0) FROM audit_log")
 

@@ -5,6 +5,7 @@ It shares nothing with the model but the answers of the statements, so that a mi
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from datetime import timedelta
 from itertools import permutations
 from typing import Any
 from uuid import UUID
@@ -22,6 +23,7 @@ from tests.model.workers import Finish, Rescue
 
 PENDING, RUNNING, COMPLETED, FAILED, CANCELLED = JobStatus
 Happened = list[tuple[Operation, Any]]
+MICROSECOND = timedelta(microseconds=1)
 
 # Where each verb leads, docs/job-lifecycle.md. A cancel leads from running to cancelled in two steps, the second one the worker's.
 LEADS_TO: dict[Verb, set[JobStatus]] = {
@@ -52,6 +54,7 @@ class History:
         self._ended: set[tuple[UUID, int]] = set()
         self._final: dict[UUID, list[Verb]] = defaultdict(list)
         self._acts: Counter[tuple[UUID, str]] = Counter()
+        self._cleaned_up: Counter[Any] = Counter()
 
     def check(self, before: Snapshot, after: Snapshot, happened: Happened) -> None:
         """Everything, after one step. `happened` has what was committed, in that order."""
@@ -63,6 +66,8 @@ class History:
         check_starts(before, after)
         check_rows(after)
         self._check_attempts(after)
+        self._cleaned_up += figures(before, before.jobs.keys() - after.jobs.keys())
+        check_statistics(after, self._cleaned_up)
         assert after.acts == self._acts, "the audit log and what was answered differ"
 
     def _take_down(self, after: Snapshot, operation: Operation, answer: Any, *, later: Happened) -> None:
@@ -188,6 +193,33 @@ def check_rows(after: Snapshot) -> None:
         assert 0 <= row["progress_percentage"] <= 100
     live = _duplicates(row["delivery_id"] for row in after.jobs.values() if row["delivery_id"])
     assert not live, f"one delivery for several jobs: {live}"
+
+
+def check_statistics(after: Snapshot, cleaned_up: Counter[Any]) -> None:
+    """What was counted is what stands in the tables, and what stood there before it was cleaned up."""
+    counted: Counter[Any] = Counter()
+    for change in after.stat_changes:
+        counted[change["job_type"], change["status"], change["error_code"]] += change["jobs"]
+        counted[change["job_type"], "attempt", change["outcome"]] += change["attempts"]
+        counted[change["job_type"], "waiting"] += change["waiting_microseconds"]
+        counted[change["job_type"], "processing"] += change["processing_microseconds"]
+    expected = figures(after, after.jobs) + cleaned_up
+    assert {key: figure for key, figure in counted.items() if figure} == {key: figure for key, figure in expected.items() if figure}
+
+
+def figures(snapshot: Snapshot, job_ids: Iterable[UUID]) -> Counter[Any]:
+    """Finished jobs and ended attempts by type, and the times of the attempts in microseconds."""
+    found: Counter[Any] = Counter()
+    for job_id in job_ids:
+        job = snapshot.jobs[job_id]
+        if job["status"] in FINISHED:
+            found[job["job_type"], job["status"], job["error_code"] if job["status"] == FAILED else None] += 1
+        for attempt in snapshot.attempts.get(job_id, []):
+            found[job["job_type"], "attempt", attempt["outcome"]] += 1
+            if attempt["outcome"] in ("completed", "failed"):
+                found[job["job_type"], "waiting"] += max(timedelta(), attempt["started_at"] - attempt["due_at"]) // MICROSECOND
+                found[job["job_type"], "processing"] += max(timedelta(), attempt["ended_at"] - attempt["started_at"]) // MICROSECOND
+    return found
 
 
 def _duplicates(numbers: Iterable[int]) -> list[int]:

@@ -25,8 +25,8 @@ PENDING, RUNNING, COMPLETED, FAILED, CANCELLED = JobStatus
 WORKERS = tuple(UUID(int=number) for number in (0x51, 0x52, 0x53))
 # Enough for them to get in each other's way, few enough to read.
 MOST_JOBS = 6
-# A wait, the time after which an unknown job type fails, and more than a day.
-CLOCK_STEPS = (100, 3700, 90_000)
+# A wait, the time after which an unknown job type fails, and more than a day: in full minutes, by which clean-ups are counted.
+CLOCK_STEPS = (120, 3720, 90_000)
 # More rounds than any mix of lost workers, backoffs and jobs put back can take.
 MOST_ROUNDS = 30
 

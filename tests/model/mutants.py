@@ -67,6 +67,11 @@ MUTANTS = {
     "force-complete does not lock": Mutant("force_complete_job", r"FOR UPDATE\s+\)", ")"),
     "force-complete forgets the attempt": Mutant("force_complete_job", r"WHERE target\.status = 'running'", "WHERE false"),
     "force-complete of a completed job": Mutant("force_complete_job", r"AND jobs\.status <> 'completed'", ""),
+    "cancel is not counted": Mutant("cancel_job", r"WHERE target\.status = 'pending'", "WHERE false"),
+    "finish counts each batch as one": Mutant("finish_jobs", r"finished\.outcome, count\(\*\)", "finished.outcome, 1"),
+    "rescue of a job that fails is not counted": Mutant("rescue_jobs", r"IS NULL THEN 0 ELSE count\(\*\) END", "IS NULL THEN 0 ELSE 0 END"),
+    "retry leaves the finish counted": Mutant("retry_job", r"THEN target\.error_code END, -1", "THEN target.error_code END, 0"),
+    "force-complete counts twice": Mutant("force_complete_job", r"IN \('failed', 'cancelled'\)", "IN ('failed')"),
     "clean-up takes failed jobs": Mutant("clean_up_jobs", r"AND jobs\.status IN \('completed', 'cancelled'\)", ""),
     "clean-up takes young jobs": Mutant("clean_up_jobs", r"jobs\.completed_at <= \$", "jobs.completed_at - interval '1 year' <= $"),
 }
@@ -84,4 +89,6 @@ ESSENTIAL = (
     "cancel does not lock",
     "retry forgets the delivery",
     "force-complete does not lock",
+    "finish counts each batch as one",
+    "retry leaves the finish counted",
 )

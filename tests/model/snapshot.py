@@ -58,6 +58,7 @@ class Snapshot:
     claims: set[tuple[UUID, UUID]]
     keys: dict[tuple[UUID, str], asyncpg.Record]
     acts: Counter[tuple[UUID, str]]
+    stat_changes: list[asyncpg.Record]
 
     def seconds_from_now(self, at: datetime) -> float:
         return (at - self.now).total_seconds()
@@ -73,7 +74,8 @@ SELECT
     ARRAY(SELECT workers FROM workers) AS workers,
     ARRAY(SELECT claims FROM claims) AS claims,
     ARRAY(SELECT idempotency_keys FROM idempotency_keys) AS keys,
-    ARRAY(SELECT audit_log FROM audit_log WHERE id > $1) AS acts
+    ARRAY(SELECT audit_log FROM audit_log WHERE id > $1) AS acts,
+    ARRAY(SELECT job_stat_changes FROM job_stat_changes) AS stat_changes
 """
 
 
@@ -92,6 +94,7 @@ async def read_snapshot(connection: asyncpg.Connection, *, acts_after: int) -> S
         claims={(row["worker_id"], job_id) for row in read["claims"] for job_id in row["job_ids"]},
         keys={(row["owner_id"], row["key"]): row for row in read["keys"]},
         acts=Counter((row["job_id"], row["verb"]) for row in read["acts"]),
+        stat_changes=read["stat_changes"],
     )
 
 

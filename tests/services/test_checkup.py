@@ -8,18 +8,19 @@ import pytest
 
 from jobhub.services import checkup
 from jobhub.services.checkup import Finding, examine
+from jobhub.services.insight import Thresholds
 from jobhub.store.health import ServerClock, list_vacuum_faults
 from tests import factories
 
 
 async def finding(db, dsn, name: str) -> Finding:
-    return {found.name: found for found in await examine(db, dsn=dsn)}[name]
+    return {found.name: found for found in await examine(db, dsn=dsn, healthy=Thresholds())}[name]
 
 
 async def test_all_is_well_with_a_worker(db, dsn, sql):
     sql.execute("UPDATE workers SET version = %s WHERE id = %s", [checkup.__version__, factories.make_worker(sql)])
 
-    findings = await examine(db, dsn=dsn)
+    findings = await examine(db, dsn=dsn, healthy=Thresholds())
 
     assert [found for found in findings if not found.ok or found.advice] == []
     assert {found.name for found in findings} >= {"postgresql", "clock", "schema", "setup", "vacuum", "worker_versions", "drift"}
@@ -35,7 +36,7 @@ async def test_an_old_server_and_a_clock_that_is_wrong(db, dsn, monkeypatch, ver
 
     monkeypatch.setattr(checkup.store, "server_clock", server_clock)
 
-    assert [found.name for found in await examine(db, dsn=dsn) if not found.ok and found.name in ("postgresql", "clock")] == [name] * bool(
+    assert [found.name for found in await examine(db, dsn=dsn, healthy=Thresholds()) if not found.ok and found.name in ("postgresql", "clock")] == [name] * bool(
         name
     )
 

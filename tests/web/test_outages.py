@@ -86,7 +86,7 @@ async def test_a_black_hole_under_a_long_statement(dsn, registry, admin, sql):
     """It is granted half a minute, but not on a server that talks to nobody."""
     async with relayed(dsn, registry) as (relay, api):
         with sql.transaction():
-            sql.execute("LOCK TABLE job_attempts")
+            sql.execute("LOCK TABLE procrastinate_jobs")
             asking = asyncio.create_task(answer(api, admin, "GET", "/jobs/admin/statistics"))
             async with asyncio.timeout(BOUND_SECONDS):
                 while not sql.execute("SELECT FROM pg_locks WHERE NOT granted").rowcount:
@@ -101,7 +101,7 @@ async def test_a_long_statement_may_take_longer_than_others(dsn, registry, admin
     monkeypatch.setattr(database, "_WATCH_SECONDS", 0.1)
     async with api_on(dsn, registry) as api:
         with sql.transaction():
-            sql.execute("LOCK TABLE job_attempts")
+            sql.execute("LOCK TABLE procrastinate_jobs")
             asking = asyncio.create_task(api.call(admin, "GET", "/jobs/admin/statistics"))
             done, _ = await asyncio.wait({asking}, timeout=1.5)
             assert not done

@@ -230,3 +230,13 @@ def test_a_worker_says_which_job_types_it_knows(dsn: str, sql: psycopg.Connectio
 
     assert (row.queue, row.audience, row.max_attempts, row.parameters_schema["$defs"].keys()) == ("default", "user", 1, {"File"})
     assert {"work.append", "work.hold"} <= {known.name for known in sql.execute("SELECT name FROM job_types")}
+
+
+def test_a_worker_folds_what_its_jobs_were_counted_as(dsn: str, sql: psycopg.Connection, alice: User, tmp_path: Path) -> None:
+    with worker_process(dsn, tmp_path):
+        for _ in range(3):
+            make_file_job(sql, alice, "work.append", tmp_path / "work")
+
+        wait_for(lambda: sql.execute("SELECT FROM job_stats WHERE resolution = 'day' AND completed = 3").fetchall())
+
+    assert sql.execute("SELECT FROM job_stat_changes").fetchall() == []

@@ -11,6 +11,7 @@ from jobhub.cli.state import database_url, secret_keys
 from jobhub.domain.errors import NotFound
 from jobhub.domain.users import Role, User
 from jobhub.logs import configure_logging
+from jobhub.services.insight import Thresholds
 from jobhub.settings import Settings
 from jobhub.store.database import Database
 
@@ -45,9 +46,20 @@ def run_serve(settings: Settings) -> int:
         streams_per_user=settings.streams_per_user,
         metrics_token=settings.metrics_token,
         login_failures_per_address=settings.max_login_failures_per_address,
+        healthy=thresholds(settings),
         stopping=stopping,
     )
     return serve(Edge(app), host=settings.host, port=settings.port, on_stop=stopping.set)
+
+
+def thresholds(settings: Settings) -> Thresholds:
+    """What is healthy by the settings."""
+    return Thresholds(
+        max_due_seconds=settings.health_max_due_seconds,
+        max_promotion_seconds=settings.health_max_promotion_seconds,
+        max_rescue_seconds=settings.health_max_rescue_seconds,
+        min_workers=settings.health_min_workers,
+    )
 
 
 def run_worker_process(settings: Settings) -> int:

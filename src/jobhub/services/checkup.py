@@ -9,6 +9,7 @@ import msgspec
 
 from jobhub import __version__
 from jobhub.services import insight, readiness
+from jobhub.services.insight import Thresholds
 from jobhub.store import health as store
 from jobhub.store.database import Database
 from jobhub.store.reporting import ReportFailed, count_report
@@ -35,7 +36,7 @@ class Finding(msgspec.Struct, frozen=True):
     advice: str | None = None
 
 
-async def examine(db: Database, *, dsn: str) -> list[Finding]:
+async def examine(db: Database, *, dsn: str, healthy: Thresholds) -> list[Finding]:
     """Everything that was looked at; what depends on a thing that is wrong is left out.
 
     Raises:
@@ -47,7 +48,7 @@ async def examine(db: Database, *, dsn: str) -> list[Finding]:
         advice = "run `jobhub migrate`" if found == "none" or found < needed else "install the version of jobhub that made it"
         return [*server, Finding("schema", False, f"at {found}, this version needs {needed}", advice)]
     schema = Finding("schema", True, f"at {found}, as this version needs it")
-    status = await insight.queue_status(db)
+    status = await insight.queue_status(db, healthy)
     checks = [Finding(check.name, check.ok, check.detail, None if check.ok else _ADVICE.get(check.name)) for check in status.checks]
     return [*server, schema, *await _setup(db), *checks, await _versions(db), await _drift(dsn)]
 

@@ -8,7 +8,7 @@ rows mean (the other modules of `store`).
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Any, TypeVar
 
 import asyncpg
@@ -160,6 +160,12 @@ class Database:
             yield session
 
     @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator["Session"]:
+        """One connection on which all statements of the block see the same moment, and none can write."""
+        async with self.session() as session, session.snapshot():
+            yield session
+
+    @asynccontextmanager
     async def session(self) -> AsyncIterator["Session"]:
         """One connection for several statements, each a transaction of its own."""
         async with self._noting_outages():
@@ -204,10 +210,17 @@ class Session:
         self._connection = connection
         self._answer_seconds = answer_seconds
 
+    def transaction(self) -> AbstractAsyncContextManager[None]:
+        """A transaction around the block."""
+        return self._within(self._connection.transaction())
+
+    def snapshot(self) -> AbstractAsyncContextManager[None]:
+        """The same for reading alone, with one snapshot for all of it."""
+        return self._within(self._connection.transaction(isolation="repeatable_read", readonly=True))
+
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[None]:
-        """A transaction around the block. asyncpg's own hides why the block ended behind a ROLLBACK that has no connection any more."""
-        transaction = self._connection.transaction()
+    async def _within(self, transaction: Any) -> AsyncIterator[None]:
+        """asyncpg's own block hides why it ended behind a ROLLBACK that has no connection any more."""
         await self._call(transaction.start)
         try:
             yield

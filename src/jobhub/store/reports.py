@@ -1,11 +1,13 @@
 """Statistics and the state of the queue: one function per statement of sql/queries/reports.sql."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from jobhub.domain.jobs import JobStatus
+from jobhub.domain.histogram import Histogram
+from jobhub.domain.spans import Resolution, Spans
 from jobhub.store.database import Connection
 
 
@@ -18,11 +20,22 @@ class Durations(msgspec.Struct, frozen=True, kw_only=True):
     p99: float | None = None
 
 
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
+    """What finished of one job type, and the times of all its attempts added up."""
+
+    job_type: str
+    completed: int
+    failed: int
+    cancelled: int
+    waiting_seconds: float
+    processing_seconds: float
+
+
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """Times of the attempts of one job type."""
 
-    processing: Durations
-    waiting: Durations
+    waiting: Histogram
+    processing: Histogram
 
 
 class Bucket(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,44 +84,54 @@ class Lags(msgspec.Struct, frozen=True, kw_only=True):
     rescue_seconds: float | None
 
 
-async def count_jobs(db: Connection, window_seconds: float | None) -> dict[str, dict[JobStatus, int]]:
-    """Jobs by type and status, pending and running ones of now; combinations that don't occur are absent."""
-    counts: dict[str, dict[JobStatus, int]] = {}
-    for row in await db.fetch("count_finished", window_seconds=window_seconds):
-        counts.setdefault(row["job_type"], {})[JobStatus(row["status"])] = row["jobs"]
-    for pending in await count_pending(db):
-        counts.setdefault(pending.job_type, {})[JobStatus.PENDING] = pending.due + pending.scheduled
-    for job_type, running in (await count_running(db)).items():
-        counts.setdefault(job_type, {})[JobStatus.RUNNING] = running
-    return dict(sorted(counts.items()))
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """Since when, null for ever, and the spans of the rollups that hold what happened since."""
+
+    since: datetime | None
+    spans: list[Spans]
+
+    def parameters(self) -> dict[str, Any]:
+        """What the statements take."""
+        return {
+            "since": self.since,
+            "resolutions": [span.resolution for span in self.spans],
+            "begins": [span.begins_at for span in self.spans],
+            "ends": [span.ends_at for span in self.spans],
+        }
 
 
-async def measure_attempts(db: Connection, window_seconds: float | None) -> dict[str | None, Measured]:
-    """Times by job type; under None those over all types."""
-    rows = await db.fetch("measure_attempts", window_seconds=window_seconds)
+async def count_finished(db: Connection, window: Window) -> list[Finished]:
+    """What finished in the window, by type."""
+    return [msgspec.convert(dict(row), Finished) for row in await db.fetch("count_finished", **window.parameters())]
+
+
+async def measure_attempts(db: Connection, window: Window) -> dict[str, Measured]:
+    """Times of attempts by job type."""
     return {
         row["job_type"]: Measured(
-            processing=_durations(row["processing_average"], row["processing_percentiles"]),
-            waiting=_durations(row["waiting_average"], row["waiting_percentiles"]),
+            waiting=dict(zip(row["seconds"], row["waiting"], strict=True)),
+            processing=dict(zip(row["seconds"], row["processing"], strict=True)),
         )
-        for row in rows
+        for row in await db.fetch("measure_attempts", **window.parameters())
     }
 
 
-def _durations(average: float | None, percentiles: list[float] | None) -> Durations:
-    p50, p95, p99 = percentiles or (None, None, None)
-    return Durations(average=average, p50=p50, p95=p95, p99=p99)
+async def first_counted_at(db: Connection) -> datetime | None:
+    """The begin of the first day of which anything is counted."""
+    row = await db.fetch_row("first_counted_at")
+    assert row is not None  # a SELECT without FROM
+    return row["at"]  # type: ignore[no-any-return]
 
 
-async def throughput(db: Connection, window_seconds: float | None, bucket_seconds: float) -> list[Bucket]:
-    """Finished jobs by bucket, oldest first, at most 1,001 buckets."""
-    rows = await db.fetch("throughput", window_seconds=window_seconds, bucket_seconds=bucket_seconds)
+async def throughput(db: Connection, since: datetime, resolution: Resolution, bucket: timedelta) -> list[Bucket]:
+    """Finished jobs by bucket, the first of which begins with `since`, read from spans of that resolution; at most 1,001 buckets."""
+    rows = await db.fetch("throughput", since=since, resolution=resolution, bucket_seconds=bucket.total_seconds())
     return [msgspec.convert(dict(row), Bucket) for row in rows]
 
 
-async def count_failures(db: Connection, window_seconds: float | None) -> list[FailureCount]:
+async def count_failures(db: Connection, window: Window) -> list[FailureCount]:
     """Failed jobs by code, the most frequent first, at most 100 codes."""
-    return [msgspec.convert(dict(row), FailureCount) for row in await db.fetch("count_failures", window_seconds=window_seconds)]
+    return [msgspec.convert(dict(row), FailureCount) for row in await db.fetch("count_failures", **window.parameters())]
 
 
 async def oldest_due(db: Connection) -> tuple[datetime, float | None]:

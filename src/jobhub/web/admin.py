@@ -66,7 +66,7 @@ class AdminController(Controller):
     @get("/queue-status", summary="Queue health")
     async def queue_status(self, resources: NamedDependency[Resources]) -> QueueStatus:
         """What waits, what runs, which workers live, and whether that is healthy."""
-        return await insight.queue_status(resources.db)
+        return await insight.queue_status(resources.db, resources.healthy)
 
     @post("/{job_id:uuid}/force-complete", status_code=HTTP_200_OK, summary="Complete a job by hand", response_headers=[ETAG])
     async def force_complete(

@@ -19,7 +19,7 @@ import uuid_utils.compat
 from jobhub import __version__
 from jobhub.domain.errors import DatabaseUnavailable, OperatorError
 from jobhub.domain.job_types import Registry
-from jobhub.store import dispatch, guessing, jobs, tickets, users
+from jobhub.store import dispatch, guessing, jobs, rollups, tickets, users
 from jobhub.store.database import Database
 from jobhub.store.dispatch import WorkerRow
 from jobhub.store.notifications import listen
@@ -39,6 +39,7 @@ PROMOTE_SECONDS = 0.5
 RESCUE_SECONDS = 3.0
 RECONCILE_SECONDS = 3.0
 REPAIR_SECONDS = 10.0
+FOLD_SECONDS = 5.0  # what waits to be folded is read along with the rollups: the oftener, the less there is, and the more it costs
 HOUSEKEEPING_SECONDS = 600.0
 QUEUE_CHANNEL = "procrastinate_queue_v1#"  # Procrastinate's, per queue; ours is the other one
 STOP_CHANNEL = "jobhub_stop"  # payload: the worker that should look which of its jobs to stop
@@ -201,6 +202,7 @@ async def _background(
         "promote": _every(PROMOTE_SECONDS, "promote", lambda: _promote(db, manager)),
         "rescue": _every(RESCUE_SECONDS, "rescue", lambda: _rescue(db)),
         "reconcile": _every(RECONCILE_SECONDS, "reconcile", manager.reconcile, at_once=reconcile_now),
+        "fold": _every(FOLD_SECONDS, "fold", lambda: _in_batches(rollups.fold_job_stats, db)),
         "repair": _every(REPAIR_SECONDS, "repair", repair.look),
         "publish": _every(HOUSEKEEPING_SECONDS, "publish", lambda: dispatch.publish_job_types(db, registry), at_once=publish_now),
         "housekeeping": _every(HOUSEKEEPING_SECONDS, "housekeeping", lambda: _keep_house(db)),
@@ -256,3 +258,5 @@ async def _keep_house(db: Database) -> None:
     await _in_batches(guessing.remove_old_login_failures, db)
     await _in_batches(guessing.remove_old_network_failures, db)
     await _in_batches(jobs.remove_expired_idempotency_keys, db)
+    await _in_batches(partial(rollups.remove_old_job_stats, resolution="minute"), db)
+    await _in_batches(partial(rollups.remove_old_job_stats, resolution="hour"), db)

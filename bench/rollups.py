@@ -1,0 +1,154 @@
+"""How long statistics take over HTTP, of a history counted in the rollups, on an idle system and while jobs finish.
+
+    .venv/bin/python -m bench.rollups [--counted 10000000] [--rate 1000] [--seconds 3] [--connections 1 8]
+
+The rollups are those of as many jobs of 20 types over thirty days, the last hours of them at 1,000 a second, with waiting and processing times
+between milliseconds and an hour: changes as statements write them, folded as workers fold them. The jobs themselves aren't there, since
+statistics don't read them (tests/contract/test_plans.py); `bench.history` has them. Beside it one worker process works off `--rate` jobs a
+second, which become due one after the other, and folds what it counts.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from bench import run
+from bench.api import EMAIL, START_SECONDS, prepare, running_api, token
+from bench.goals import Goal
+from bench.peers import jobhub_peer
+from bench.processes import running_workers
+from bench.server import Server
+from bench.tables import Table
+from jobhub.store.statements import statements
+
+TITLE = "Statistics of a long history"
+QUICK = {"counted": 500_000, "seconds": 0.5}
+GOAL_MS = 50.0
+WARM_UP_SECONDS = 0.5
+AHEAD_SECONDS = 4.0  # for the worker to come up before the first job is due
+BUSY_SECONDS = 60.0  # more than all requests take
+TYPES = 20
+BUSY_RATE = 1000  # a second, in the hours before now
+DAYS = 30
+CASES = [*(f"statistics?window={window}" for window in ("1h", "24h", "7d", "30d", "all")), "queue-status"]
+
+# One change for each type and span: what a batch of that many attempts would have written.
+_COUNT = """
+    INSERT INTO job_stat_changes (at, job_type, status, jobs, outcome, attempts, waiting_microseconds, processing_microseconds,
+        waiting_buckets, processing_buckets)
+    SELECT now() - (span + 0.5) * %(length)s, 'bench.type' || type, 'completed', %(each)s, 'completed', %(each)s,
+        (sum(waited) * 1e6)::bigint, (sum(ran) * 1e6)::bigint, array_agg(stat_bucket(waited)), array_agg(stat_bucket(ran))
+    FROM generate_series(%(first)s, %(last)s) AS span
+    CROSS JOIN generate_series(1, %(types)s) AS type
+    CROSS JOIN generate_series(1, %(each)s) AS nth
+    CROSS JOIN LATERAL (
+        SELECT sqrt(-2 * ln(1 - random())) AS radius, 2 * pi() * random() AS angle WHERE nth > 0
+    ) AS drawn
+    CROSS JOIN LATERAL (
+        SELECT exp(-3 + 2 * radius * cos(angle)) AS waited, exp(type / 4.0 - 3 + radius * sin(angle)) AS ran
+    ) AS times
+    GROUP BY span, type
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--counted", type=int, default=10_000_000, help="jobs in the rollups")
+    parser.add_argument("--rate", type=int, default=1000, help="jobs that finish in a second meanwhile")
+    parser.add_argument("--seconds", type=float, default=3.0, help="how long each request is repeated")
+    parser.add_argument("--connections", type=int, nargs="+", default=[1, 8])
+
+
+def tables(server: Server, options: argparse.Namespace) -> Iterator[Table]:
+    with server.database(server.template("jobhub-account", prepare)) as dsn:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            began_at = time.monotonic()
+            connection.execute("UPDATE users SET role = 'admin'")
+            size = _fill(connection, options.counted)
+            run.say(f"{options.counted:,} counted and folded in {time.monotonic() - began_at:.0f} s: {size}")
+        figures: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        with running_api(dsn) as (_, port):
+            bearer = token(dsn, EMAIL)
+            _measure(port, bearer, options, "idle", figures)
+            first_at = datetime.now(UTC) + timedelta(seconds=AHEAD_SECONDS)
+            jobhub_peer.fill(dsn, int(options.rate * BUSY_SECONDS), first_at=first_at, every_seconds=1 / options.rate)
+            with running_workers(jobhub_peer, dsn) as workers:
+                workers.wait_for(workers.started, seconds=START_SECONDS)
+                _measure(port, bearer, options, "busy", figures)
+        yield _table(options, size, figures)
+
+
+def _fill(connection: psycopg.Connection, jobs: int) -> str:
+    """The last minutes at full rate, as many as half of all jobs fill; the others by the hour. How large the tables are then."""
+    per_minute = BUSY_RATE * 60 // TYPES
+    minutes = max(1, jobs // 2 // (per_minute * TYPES))
+    hours = DAYS * 24
+    for first in range(0, minutes, 10):
+        last = min(minutes, first + 10) - 1
+        _count(connection, length=timedelta(minutes=1), first=first, last=last, each=per_minute)
+    for first in range(minutes // 60 + 1, hours, 24):
+        _count(connection, length=timedelta(hours=1), first=first, last=first + 23, each=max(1, jobs // 2 // (hours * TYPES)))
+    connection.execute("VACUUM ANALYZE")
+    found = connection.execute(
+        "SELECT pg_size_pretty(sum(pg_total_relation_size(oid))) FROM pg_class WHERE relname IN ('job_stats', 'job_time_stats')"
+    ).fetchone()
+    assert found is not None
+    return str(found[0])
+
+
+def _count(connection: psycopg.Connection, **spans: Any) -> None:
+    connection.execute(_COUNT, {**spans, "types": TYPES})
+    while connection.execute(statements()["fold_job_stats"].sql.encode()).fetchone() != (0,):
+        pass
+
+
+def _measure(port: int, bearer: str, options: argparse.Namespace, state: str, figures: dict[tuple[str, str], list[dict[str, Any]]]) -> None:
+    for case in CASES:
+        answers = [_times(port, bearer, case, connections, options.seconds) for connections in options.connections]
+        run.say(f"{state} {case} {' '.join(_cell(answer) for answer in answers)}")
+        figures[state, case] = answers
+
+
+def _times(port: int, bearer: str, case: str, connections: int, seconds: float) -> dict[str, Any]:
+    request = f"GET /jobs/admin/{case} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {bearer}\r\n\r\n".encode()
+    for lasting in (WARM_UP_SECONDS, seconds):
+        command = [sys.executable, "-m", "bench.load", str(port), str(connections), str(lasting)]
+        done = subprocess.run(command, input=request, check=True, stdout=subprocess.PIPE, timeout=lasting + START_SECONDS)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def _cell(answer: dict[str, Any]) -> str:
+    others = {status: count for status, count in answer["statuses"].items() if status != "200"}
+    return f"{answer['p50']:.1f} / {answer['p99']:.1f}{f' {others}' if others else ''}"
+
+
+def _table(options: argparse.Namespace, size: str, figures: dict[tuple[str, str], list[dict[str, Any]]]) -> Table:
+    states = [("idle", "nothing else"), ("busy", f"{options.rate:,} jobs/s")]
+    return Table(
+        title=f"{TITLE}: {options.counted:,} jobs of {TYPES} types",
+        command=f"python -m bench.rollups --counted {options.counted} --rate {options.rate} --seconds {options.seconds}",
+        note=f"Milliseconds, p50 / p99. The rollups take {size}.",
+        header=["request", *(f"{name}, {count} connections" for _, name in states for count in options.connections)],
+        rows=[[case, *(_cell(answer) for state, _ in states for answer in figures[state, case])] for case in CASES],
+        goals=[
+            Goal(workload=f"{case} beside {options.rate:,} jobs/s, p99", wanted="≤ 50 ms", reached=f"{p99:.1f} ms", is_met=p99 <= GOAL_MS)
+            for case in CASES
+            for p99 in [figures["busy", case][0]["p99"]]
+        ],
+    )
+
+
+def main() -> None:
+    module: Any = sys.modules[__name__]
+    run.alone(module)
+
+
+if __name__ == "__main__":
+    main()

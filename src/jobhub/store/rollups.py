@@ -1,0 +1,15 @@
+"""Keeping the statistics: one function per statement of sql/queries/rollups.sql. Not here: reading them (`store.reports`)."""
+
+from jobhub.store.database import Connection
+
+
+async def fold_job_stats(db: Connection) -> int:
+    """Add a batch of changes, at most 1,000, to the rollups; how many: none while somebody else does."""
+    row = await db.fetch_row("fold_job_stats")
+    return int(row["folded"]) if row else 0
+
+
+async def remove_old_job_stats(db: Connection, *, resolution: str) -> int:
+    """Delete a batch of minutes or hours that are not kept any more; fewer than 1,000 when nothing is left."""
+    row = await db.fetch_row("remove_old_job_stats", resolution=resolution)
+    return int(row["removed"]) if row else 0

@@ -1,0 +1,184 @@
+"""Statistics are right to the edge of their window, in any state of the fold, and as exact as they say."""
+
+import asyncio
+import math
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from jobhub.services import insight
+from jobhub.services.insight import Window
+from jobhub.store.rollups import fold_job_stats
+from tests.store.test_rollups import fold_all
+
+RANDOM = random.Random(7)
+# Lengths of time in seconds that are awkward for buckets that grow by a tenth: names and lengths.
+DISTRIBUTIONS = {
+    "one": [3.3],
+    "two far apart": [0.004, 4000.0],
+    "the same": [1.0] * 50,
+    "edges of buckets": [0.001 * 1.1**n for n in range(0, 150, 3)],
+    "just below the edges": [math.nextafter(0.001 * 1.1**n, 0) for n in range(1, 150, 3)],
+    "even": [n / 7 for n in range(1, 1000)],
+    "two humps": [0.02] * 500 + [300.0] * 499,
+    "a long tail": [RANDOM.lognormvariate(-3, 2.5) for _ in range(2000)],
+    "a very long tail": [0.01 * RANDOM.paretovariate(0.7) for _ in range(2000)],
+    "days": [86400.0 * n for n in range(1, 40)],
+    "below a millisecond": [RANDOM.uniform(0, 0.0009) for _ in range(100)],
+}
+
+
+def record_attempts(sql, owner, lengths: list[float]) -> None:
+    """A completed job and attempt for each: it waited so long, and ran ten times as long."""
+    sql.execute(
+        """
+        WITH given AS (SELECT gen_random_uuid() AS id, length FROM unnest(%s::float8 []) AS length),
+        made AS (
+            INSERT INTO jobs (id, owner_id, job_type, queue, title, parameters, due_at, status, attempt, completed_at)
+            SELECT id, %s, 'test.echo', 'default', 'x', '{}', now(), 'completed', 1, now() FROM given
+        )
+        INSERT INTO job_attempts (job_id, number, worker_id, due_at, started_at, ended_at, outcome)
+        SELECT id, 1, id, now() - 11 * make_interval(secs => length), now() - 10 * make_interval(secs => length), now(), 'completed'
+        FROM given
+        """,
+        [lengths, owner.id],
+    )
+
+
+def exact_percentiles(sql, length: str) -> dict[str, float]:
+    row = sql.execute(
+        f"SELECT percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY extract(EPOCH FROM {length})) AS p, "
+        f"extract(EPOCH FROM avg({length}))::float8 AS average FROM job_attempts"
+    ).fetchone()
+    return {"average": row.average, "p50": row.p[0], "p95": row.p[1], "p99": row.p[2]}
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+async def test_percentiles_are_within_five_percent_and_the_average_is_exact(db, sql, alice, name):
+    record_attempts(sql, alice, DISTRIBUTIONS[name])
+    sql.execute("SELECT count_history_into_stats()")
+
+    figures = await insight.statistics(db, Window.HOUR)
+
+    for found, length in (
+        (figures.waiting_seconds, "started_at - due_at"),
+        (figures.processing_seconds, "ended_at - started_at"),
+        (figures.by_type[0].waiting_seconds, "started_at - due_at"),
+    ):
+        expected = exact_percentiles(sql, length)
+        assert found.average == pytest.approx(expected["average"], rel=1e-6, abs=1e-6)
+        for share in ("p50", "p95", "p99"):
+            assert getattr(found, share) == pytest.approx(expected[share], rel=0.05, abs=0.0005), share
+
+
+def test_a_bucket_stands_for_lengths_within_five_percent(sql):
+    row = sql.execute(
+        """
+        SELECT
+            max(abs(stat_bucket_seconds(stat_bucket(length)) / length - 1)) AS worst,
+            bool_and(stat_bucket(length) <= 300) AS fits
+        FROM (SELECT 0.001 * power(10, n / 1000.0) AS length FROM generate_series(0, 11999) AS n) AS given
+        """
+    ).fetchone()
+
+    assert row.worst < 0.05
+    assert row.fits
+
+
+@pytest.mark.parametrize(
+    ("length", "bucket"), [("0", 0), ("-5", 0), ("0.00099", 0), ("0.001", 1), ("1e9", 300), ("'infinity'", 300), ("NULL", None)]
+)
+def test_every_length_has_a_bucket(sql, length, bucket):
+    assert sql.execute(f"SELECT stat_bucket({length}::float8) AS bucket").fetchone().bucket == bucket
+
+
+EDGES = [
+    (Window.HOUR, timedelta(hours=1), timedelta(minutes=1)),
+    (Window.DAY, timedelta(days=1), timedelta(hours=1)),
+    (Window.WEEK, timedelta(days=7), timedelta(hours=6)),
+    (Window.MONTH, timedelta(days=30), timedelta(days=1)),
+]
+
+
+def finish_at(sql, *moments: datetime) -> None:
+    for moment in moments:
+        sql.execute(
+            "INSERT INTO job_stat_changes (at, job_type, status, jobs) VALUES (%s, 'test.echo', 'completed', 1),"
+            " (%s, 'test.echo', 'cancelled', 1)",
+            [moment, moment],
+        )
+        sql.execute(
+            "INSERT INTO job_stat_changes (at, job_type, status, error_code, jobs) VALUES (%s, 'test.echo', 'failed', 'boom', 1)", [moment]
+        )
+
+
+@pytest.mark.parametrize("are_folded", [False, True], ids=["unfolded", "folded"])
+@pytest.mark.parametrize(("window", "back", "bucket"), EDGES, ids=[window for window, _, _ in EDGES])
+async def test_a_window_begins_with_the_bucket_in_which_its_length_ends(db, sql, window, back, bucket, are_folded):
+    now = sql.execute("SELECT now() AS now").fetchone().now
+    origin = datetime(2000, 1, 1, tzinfo=UTC)
+    begins_at = now - back - (now - back - origin) % bucket
+    finish_at(sql, begins_at - timedelta(microseconds=1), begins_at, now)
+    if are_folded:
+        await fold_all(db)
+
+    figures = await insight.statistics(db, window)
+
+    assert (figures.counts.completed, figures.counts.failed, figures.counts.cancelled) == (2, 2, 2)
+    assert [(failure.error_code, failure.count) for failure in figures.failures] == [("boom", 2)]
+    filled = [slot for slot in figures.throughput if slot.completed]
+    assert figures.throughput[0].at == begins_at
+    assert [(slot.completed, slot.failed, slot.cancelled) for slot in filled] == [(1, 1, 1)] * 2
+    assert filled[0].at == begins_at
+
+
+@pytest.mark.parametrize("are_folded", [False, True], ids=["unfolded", "folded"])
+async def test_all_time_has_what_is_older_than_any_chart(db, sql, are_folded):
+    now = sql.execute("SELECT now() AS now").fetchone().now
+    finish_at(sql, now - timedelta(days=1500), now - timedelta(days=900), now)
+    if are_folded:
+        await fold_all(db)
+
+    figures = await insight.statistics(db, Window.ALL)
+
+    assert figures.counts.completed == 3
+    assert len(figures.throughput) == 1000
+    assert sum(slot.completed for slot in figures.throughput) == 2
+
+
+async def test_a_type_of_which_all_finishes_were_taken_back_is_not_listed(db, sql):
+    now = sql.execute("SELECT now() AS now").fetchone().now
+    finish_at(sql, now)
+    sql.execute(
+        "INSERT INTO job_stat_changes (at, job_type, status, error_code, jobs)"
+        " SELECT at, job_type, status, error_code, -1 FROM job_stat_changes"
+    )
+    await fold_all(db)
+
+    figures = await insight.statistics(db, Window.DAY)
+
+    assert (figures.by_type, figures.failures, figures.success_rate) == ([], [], None)
+
+
+async def test_one_answer_is_of_one_moment_whoever_finishes_and_folds_meanwhile(db, sql):
+    """Counts, buckets and codes are read one after the other: read from different moments, they would differ."""
+    ended = asyncio.Event()
+
+    async def finish_and_fold() -> None:
+        while not ended.is_set():
+            await asyncio.to_thread(finish_at, sql, datetime.now(UTC))
+            await fold_job_stats(db)
+
+    finishing = asyncio.create_task(finish_and_fold())
+    try:
+        answers = [await insight.statistics(db, Window.HOUR) for _ in range(40)]
+    finally:
+        ended.set()
+        await finishing
+
+    for figures in answers:
+        in_buckets = sum(slot.failed for slot in figures.throughput)
+        by_code = sum(failure.count for failure in figures.failures)
+        assert in_buckets == by_code == figures.counts.failed == sum(entry.counts.failed for entry in figures.by_type)
+    assert answers[-1].counts.failed > answers[0].counts.failed
