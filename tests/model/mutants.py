@@ -67,8 +67,9 @@ MUTANTS = {
     "force-complete does not lock": Mutant("force_complete_job", r"FOR UPDATE\s+\)", ")"),
     "force-complete forgets the attempt": Mutant("force_complete_job", r"WHERE target\.status = 'running'", "WHERE false"),
     "force-complete of a completed job": Mutant("force_complete_job", r"AND jobs\.status <> 'completed'", ""),
-    "clean-up takes failed jobs": Mutant("clean_up_jobs", r"AND jobs\.status IN \('completed', 'cancelled'\)", ""),
-    "clean-up takes young jobs": Mutant("clean_up_jobs", r"jobs\.completed_at <= \$", "jobs.completed_at - interval '1 year' <= $"),
+    "clean-up takes failed jobs": Mutant("clean_up_jobs", r"AND \(walked\.status <> 'failed' OR \$\d+::uuid IS NULL\)", ""),
+    "clean-up takes young jobs": Mutant("clean_up_jobs", r"walked\.completed_at <= ", "walked.completed_at - interval '1 year' <= "),
+    "clean-up takes pinned jobs": Mutant("clean_up_jobs", r"AND \w+\.pinned_at IS NULL", ""),
 }
 
 # What `make test` has time for: one of each kind, and of the races.

@@ -21,7 +21,7 @@ ALLOWED_FROM: dict[Verb, frozenset[JobStatus]] = {
     Verb.RELEASE: frozenset({RUNNING}),
     Verb.RESCUE: frozenset({RUNNING}),
     # Failed jobs are kept for analysis, whatever their age.
-    Verb.CLEAN_UP: frozenset({COMPLETED, CANCELLED}),
+    Verb.CLEAN_UP: frozenset({COMPLETED, CANCELLED}),  # by a person; a policy of retention may name failed jobs too
 }
 
 

@@ -19,6 +19,7 @@ import uuid_utils.compat
 from jobhub import __version__
 from jobhub.domain.errors import DatabaseUnavailable, OperatorError
 from jobhub.domain.job_types import Registry
+from jobhub.services.retention import Policy, apply_policy
 from jobhub.store import dispatch, guessing, jobs, tickets, users
 from jobhub.store.database import Database
 from jobhub.store.dispatch import WorkerRow
@@ -40,6 +41,7 @@ RESCUE_SECONDS = 3.0
 RECONCILE_SECONDS = 3.0
 REPAIR_SECONDS = 10.0
 HOUSEKEEPING_SECONDS = 600.0
+RETENTION_SECONDS = 60.0  # how often each worker looks whether the hour is over
 QUEUE_CHANNEL = "procrastinate_queue_v1#"  # Procrastinate's, per queue; ours is the other one
 STOP_CHANNEL = "jobhub_stop"  # payload: the worker that should look which of its jobs to stop
 
@@ -54,6 +56,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     queues: tuple[str, ...] = ()
     grace_seconds: float = 10.0
     max_running_jobs: int = 0  # of one user, over all workers; 0 is no limit
+    retention: Policy = Policy()
 
 
 async def run_worker(options: WorkerOptions, registry: Registry) -> int:
@@ -93,6 +96,8 @@ async def run_worker(options: WorkerOptions, registry: Registry) -> int:
         )
         if await _first(lease.start(), stop.wait()):
             log.info("worker_started", queues=row.queues, concurrency=options.concurrency)
+            if unknown := options.retention.job_types - {job_type.name for job_type in registry}:
+                log.warning("retention_of_unknown_types", job_types=sorted(unknown))
             async with _background(options, db, worker, manager, row) as loops:
                 status = await _run_until_stopped(worker, lease, stop, loops)
         else:
@@ -202,6 +207,8 @@ async def _background(
         "repair": _every(REPAIR_SECONDS, "repair", repair.look),
         "housekeeping": _every(HOUSEKEEPING_SECONDS, "housekeeping", lambda: _keep_house(db)),
     }
+    if options.retention:
+        work["retention"] = _every(RETENTION_SECONDS, "retention", lambda: _apply_retention(db, options.retention))
     tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
     try:
         with LoopWatchdog(manager.running):
@@ -244,6 +251,11 @@ async def _rescue(db: Database) -> None:
             _log.warning("job_rescued", job_id=str(row.job_id), attempt=row.attempt, status=row.status)
         if len(rescued) < dispatch.BATCH:
             return
+
+
+async def _apply_retention(db: Database, policy: Policy) -> None:
+    if removed := await apply_policy(db, policy):
+        _log.info("retention_applied", **msgspec.structs.asdict(removed))
 
 
 async def _keep_house(db: Database) -> None:
