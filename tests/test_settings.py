@@ -94,7 +94,8 @@ def test_what_makes_no_sense_is_refused_by_name(variable: str, text: str) -> Non
         (
             "JOBHUB_RETENTION",
             "pending=1d",
-            "must be rules such as completed=90d, http.request:completed=7d: 'pending' in 'pending=1d' is not completed, failed or cancelled.",
+            "must be rules such as completed=90d, http.request:completed=7d: 'pending' in 'pending=1d' is not completed, failed or"
+            " cancelled.",
         ),
         (
             "JOBHUB_RETENTION_ATTEMPTS",

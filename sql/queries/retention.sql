@@ -199,6 +199,16 @@ SELECT pg_try_advisory_lock(7203641858) AS locked;
 -- returns: one row: whether this session had it
 SELECT pg_advisory_unlock(7203641858) AS unlocked;
 
+-- name: is_chore_due
+-- Whether nobody has begun something for so long.
+-- params:  chore; every_seconds
+-- returns: one row
+-- index:   upkeep_pkey
+SELECT NOT EXISTS (
+    SELECT FROM upkeep
+    WHERE upkeep.chore = :chore::text AND upkeep.began_at > now() - make_interval(secs => :every_seconds::float8)
+) AS is_due;
+
 -- name: begin_chore
 -- Whether it is time for something that one of all workers does now and then, and note that it begins.
 -- params:  chore; every_seconds

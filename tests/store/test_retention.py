@@ -261,13 +261,14 @@ async def test_old_entries_of_the_audit_log_go_but_none_of_the_last_month(db, sq
 async def test_a_chore_is_begun_by_one_of_all_who_ask_and_again_when_its_time_has_come(db, sql):
     hour = timedelta(hours=1)
 
+    is_due = await retention.is_chore_due(db, "retention", every=hour)
     first = await asyncio.gather(*(retention.begin_chore(db, "retention", every=hour) for _ in range(5)))
     sql.execute("UPDATE upkeep SET began_at = began_at - interval '59 minutes'")
     too_early = await retention.begin_chore(db, "retention", every=hour)
     sql.execute("UPDATE upkeep SET began_at = began_at - interval '1 minute'")
     in_time = await retention.begin_chore(db, "retention", every=hour)
 
-    assert (sorted(first), too_early, in_time) == ([False] * 4 + [True], False, True)
+    assert (is_due, sorted(first), too_early, in_time) == (True, [False] * 4 + [True], False, True)
 
 
 async def test_a_pin_and_its_end_are_new_versions_and_repeating_them_changes_nothing(db, sql, alice):

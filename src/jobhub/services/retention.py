@@ -49,6 +49,9 @@ async def apply_policy(db: Database, policy: Policy) -> Removed | None:
 
     None: it is not time yet, or another clean-up is running.
     """
+    # Looked at first without the lock, which would refuse a clean-up by hand at that moment.
+    if not await retention.is_chore_due(db, _CHORE, every=EVERY):
+        return None
     try:
         async with alone(db) as session:
             if not await retention.begin_chore(session, _CHORE, every=EVERY):

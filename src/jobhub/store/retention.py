@@ -118,6 +118,12 @@ async def clean_up_unlock(db: Connection) -> None:
     await db.execute("clean_up_unlock")
 
 
+async def is_chore_due(db: Connection, chore: str, *, every: timedelta) -> bool:
+    """Whether nobody has begun this for so long."""
+    row = await db.fetch_row("is_chore_due", chore=chore, every_seconds=every.total_seconds())
+    return bool(row and row["is_due"])
+
+
 async def begin_chore(db: Connection, chore: str, *, every: timedelta) -> bool:
     """Whether nobody has begun this for so long; if so, somebody has now."""
     return await db.fetch_row("begin_chore", chore=chore, every_seconds=every.total_seconds()) is not None

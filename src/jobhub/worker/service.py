@@ -208,7 +208,10 @@ async def _background(
         "housekeeping": _every(HOUSEKEEPING_SECONDS, "housekeeping", lambda: _keep_house(db)),
     }
     if options.retention:
-        work["retention"] = _every(RETENTION_SECONDS, "retention", lambda: _apply_retention(db, options.retention))
+        at_start = asyncio.Event()
+        at_start.set()
+        act = partial(_apply_retention, db, options.retention)
+        work["retention"] = _every(RETENTION_SECONDS, "retention", act, at_once=at_start)
     tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
     try:
         with LoopWatchdog(manager.running):
