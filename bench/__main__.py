@@ -12,7 +12,7 @@ import time
 import traceback
 from types import ModuleType
 
-from bench import backlog, drain, goals, history, latency, promote, run, submit, waiting, worker_start
+from bench import backlog, drain, goals, history, latency, promote, retention, run, submit, waiting, worker_start
 from bench.goals import Goal
 from bench.machine import describe
 from bench.server import Server, running_server
@@ -26,6 +26,7 @@ SCRIPTS: dict[str, ModuleType] = {
     "waiting": waiting,
     "worker_start": worker_start,
     "history": history,
+    "retention": retention,
 }
 
 
