@@ -39,4 +39,7 @@ CREATE FUNCTION remove_old_audit_entries(cutoff timestamptz) RETURNS bigint LANG
     SELECT count(*) FROM removed
 $$;
 
+COMMENT ON TABLE audit_log IS 'One row per act of a person on a job or an account, and per batch of a clean-up, written in the transaction of the act';
+COMMENT ON COLUMN audit_log.verb IS 'What was done: cancel, retry, force_complete, pin, unpin, clean_up, create_user, change_user …';
+
 COMMENT ON FUNCTION remove_old_audit_entries IS 'Remove those of the 1,000 oldest entries that are from before a time, at least 30 days ago; how many';

@@ -68,7 +68,7 @@ MUTANTS = {
     "force-complete forgets the attempt": Mutant("force_complete_job", r"WHERE target\.status = 'running'", "WHERE false"),
     "force-complete of a completed job": Mutant("force_complete_job", r"AND jobs\.status <> 'completed'", ""),
     "clean-up takes failed jobs": Mutant("clean_up_jobs", r"AND \(walked\.status <> 'failed' OR \$\d+::uuid IS NULL\)", ""),
-    "clean-up takes young jobs": Mutant("clean_up_jobs", r"walked\.completed_at <= ", "walked.completed_at - interval '1 year' <= "),
+    "clean-up takes young jobs": Mutant("clean_up_jobs", r"(completed|created)_at <= ", r"\1_at - interval '1 year' <= "),
     "clean-up takes pinned jobs": Mutant("clean_up_jobs", r"AND \w+\.pinned_at IS NULL", ""),
 }
 
