@@ -12,7 +12,7 @@ import time
 import traceback
 from types import ModuleType
 
-from bench import backlog, drain, goals, history, latency, promote, rollups, run, submit, waiting, worker_start
+from bench import backlog, drain, goals, history, latency, promote, retention, rollups, run, submit, waiting, worker_start
 from bench.goals import Goal
 from bench.machine import describe
 from bench.server import Server, running_server
@@ -27,6 +27,7 @@ SCRIPTS: dict[str, ModuleType] = {
     "worker_start": worker_start,
     "history": history,
     "rollups": rollups,
+    "retention": retention,
 }
 
 

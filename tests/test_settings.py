@@ -1,11 +1,13 @@
 """Settings are read from the environment, and what makes no sense there is said with the variable's name."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobhub.domain.errors import OperatorError
+from jobhub.domain.retention import read_rules
 from jobhub.settings import Settings, read_settings
 
 
@@ -43,6 +45,9 @@ def test_an_empty_environment_means_the_defaults() -> None:
         ("JOBHUB_CONCURRENCY", "10000", "concurrency", 10_000),
         ("JOBHUB_QUEUES", "mail", "queues", ("mail",)),
         ("JOBHUB_SHUTDOWN_GRACE_SECONDS", "0.5", "shutdown_grace_seconds", 0.5),
+        ("JOBHUB_RETENTION", " completed=90d ", "retention", read_rules("completed=90d")),
+        ("JOBHUB_RETENTION_ATTEMPTS", "12h", "retention_attempts", timedelta(hours=12)),
+        ("JOBHUB_RETENTION_AUDIT", "30d", "retention_audit", timedelta(days=30)),
         ("JOBHUB_LOG_LEVEL", "debug", "log_level", "DEBUG"),
         ("JOBHUB_PORT", "", "port", 8000),
     ],
@@ -82,3 +87,38 @@ def test_our_own_name_for_the_database_wins() -> None:
 def test_what_makes_no_sense_is_refused_by_name(variable: str, text: str) -> None:
     with pytest.raises(OperatorError, match=f"{variable} must be .*(?i:{text})"):
         read_settings({variable: text})
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "message"),
+    [
+        (
+            "JOBHUB_RETENTION",
+            "completed=90",
+            "must be rules such as completed=90d, http.request:completed=7d: in 'completed=90', '90' is not a number of days or hours"
+            " such as 90d or 12h, at most 36500d, or keep.",
+        ),
+        (
+            "JOBHUB_RETENTION",
+            "pending=1d",
+            "must be rules such as completed=90d, http.request:completed=7d: 'pending' in 'pending=1d' is not completed, failed or"
+            " cancelled.",
+        ),
+        (
+            "JOBHUB_RETENTION_ATTEMPTS",
+            "keep",
+            "must be an age such as 90d: 'keep' is not a number of days or hours such as 90d or 12h, at most 36500d.",
+        ),
+        (
+            "JOBHUB_RETENTION_AUDIT",
+            "0d",
+            "must be an age such as 400d: '0d' is not a number of days or hours such as 90d or 12h, at most 36500d.",
+        ),
+        ("JOBHUB_RETENTION_AUDIT", "719h", "must be at least 30d, not '719h'."),
+    ],
+)
+def test_a_retention_that_makes_no_sense_is_refused_with_the_reason(variable: str, text: str, message: str) -> None:
+    with pytest.raises(OperatorError) as caught:
+        read_settings({variable: text})
+
+    assert str(caught.value) == f"{variable} {message}"

@@ -430,62 +430,46 @@ audited AS (
 )
 SELECT count(*) AS cancelled FROM changed;
 
--- name: clean_up_jobs
--- Delete at most 1,000 old finished jobs with their attempts. Failed jobs are never among them.
--- params:  cutoff; statuses, of completed and cancelled
--- returns: one row per job type: job_type, deleted; none when nothing is left
--- locks:   those job rows
--- index:   jobs_newest_idx: what finished before the cutoff was submitted before it
--- limit:   30 s
+-- name: pin_job
+-- Keep a job from every clean-up.
+-- params:  job_id; actor_id, reason, request_id for the audit log
+-- returns: the job, or no row if it is unknown or pinned already
+-- locks:   the job row
+-- index:   jobs_pkey
+-- test:    tests/web/test_pins.py, tests/store/test_retention.py
 WITH target AS (
-    SELECT jobs.id FROM jobs
-    WHERE jobs.created_at <= :cutoff::timestamptz
-        AND jobs.completed_at <= :cutoff::timestamptz
-        AND jobs.status = ANY(:statuses::job_status [])
-        AND jobs.status IN ('completed', 'cancelled')
-    ORDER BY jobs.created_at, jobs.id
-    LIMIT 1000
-    FOR UPDATE SKIP LOCKED
+    SELECT jobs.id FROM jobs WHERE jobs.id = :job_id::uuid AND jobs.pinned_at IS NULL FOR UPDATE
 ),
-attempts AS (
-    DELETE FROM job_attempts WHERE job_attempts.job_id = ANY(ARRAY(SELECT target.id FROM target))
-),
-deleted AS (
-    DELETE FROM jobs WHERE jobs.id = ANY(ARRAY(SELECT target.id FROM target)) RETURNING jobs.job_type
+audited AS (
+    INSERT INTO audit_log (actor_id, verb, job_id, reason, request_id)
+    SELECT :actor_id::uuid, 'pin', target.id, :reason::text, :request_id::text FROM target
 )
-SELECT deleted.job_type, count(*) AS deleted FROM deleted GROUP BY deleted.job_type;
+UPDATE jobs
+SET pinned_at = now(), updated_at = now(), version = jobs.version + 1
+FROM target
+WHERE jobs.id = target.id
+RETURNING jobs.*;
 
--- name: count_jobs_to_clean_up
--- What clean_up_jobs would delete in all.
--- params:  cutoff; statuses, of completed and cancelled
--- returns: one row per job type: job_type, deleted
--- index:   jobs_newest_idx
--- limit:   30 s
-SELECT job_type, count(*) AS deleted
-FROM jobs
-WHERE created_at <= :cutoff::timestamptz
-    AND completed_at <= :cutoff::timestamptz
-    AND status = ANY(:statuses::job_status [])
-    AND status IN ('completed', 'cancelled')
-GROUP BY job_type
-ORDER BY job_type
-LIMIT 10000;
-
--- name: try_clean_up_lock
--- Take the lock that lets one clean-up run at a time. It is the session's, and goes with it.
--- returns: one row: whether it was taken
-SELECT pg_try_advisory_lock(7203641858) AS locked;
-
--- name: clean_up_unlock
--- Give the clean-up lock back.
--- returns: one row: whether this session had it
-SELECT pg_advisory_unlock(7203641858) AS unlocked;
-
--- name: record_clean_up
--- Put a clean-up on record.
--- params:  actor_id, request_id, details
-INSERT INTO audit_log (actor_id, verb, request_id, details)
-VALUES (:actor_id::uuid, 'clean_up', :request_id::text, :details::jsonb);
+-- name: unpin_job
+-- Let clean-ups have a job again.
+-- params:  job_id; actor_id, reason, request_id for the audit log
+-- returns: the job, or no row if it is unknown or not pinned
+-- locks:   the job row
+-- index:   jobs_pkey
+-- test:    tests/web/test_pins.py
+WITH target AS (
+    SELECT jobs.id, jobs.pinned_at FROM jobs WHERE jobs.id = :job_id::uuid AND jobs.pinned_at IS NOT NULL FOR UPDATE
+),
+audited AS (
+    INSERT INTO audit_log (actor_id, verb, job_id, reason, request_id, details)
+    SELECT :actor_id::uuid, 'unpin', target.id, :reason::text, :request_id::text, jsonb_build_object('pinned_at', target.pinned_at)
+    FROM target
+)
+UPDATE jobs
+SET pinned_at = NULL, updated_at = now(), version = jobs.version + 1
+FROM target
+WHERE jobs.id = target.id
+RETURNING jobs.*;
 
 -- name: database_now
 -- The clock every rule about jobs goes by.

@@ -3,12 +3,14 @@
 Every name is listed with its default in .env.example; a test holds the two together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 
 from jobhub.domain.errors import OperatorError
+from jobhub.domain.retention import RetentionRule, read_age, read_rules
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +41,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int = 20
     queues: tuple[str, ...] = ()
     shutdown_grace_seconds: float = 10.0
+    retention: tuple[RetentionRule, ...] = ()
+    retention_attempts: timedelta | None = None
+    retention_audit: timedelta | None = None
     log_level: str = "INFO"
 
 
@@ -55,6 +60,12 @@ _RANGES = {
     "health_min_workers": (0, 10_000),
     "concurrency": (1, 10_000),
     "shutdown_grace_seconds": (0, 86_400),
+}
+_MIN_AUDIT_AGE = timedelta(days=30)  # younger entries the database doesn't let go
+_RETENTION = {
+    "retention": "rules such as completed=90d, http.request:completed=7d",
+    "retention_attempts": "an age such as 90d",
+    "retention_audit": "an age such as 400d",
 }
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -81,12 +92,25 @@ def _value(variable: str, name: str, kind: object, text: str) -> object:
         return text == "1"
     if kind == tuple[str, ...]:
         return tuple(part.strip() for part in text.split(",") if part.strip())
+    if name.startswith("retention"):
+        return _retention(variable, name, text)
     if kind in (int, float):
         return _number(variable, name, text, int if kind is int else float)
     text = text.upper() if name == "log_level" else text
     if name == "log_level" and text not in _LOG_LEVELS:
         raise OperatorError(f"{variable} must be one of {', '.join(_LOG_LEVELS)}, not {text!r}.")
     return Path(text) if kind is Path else text
+
+
+def _retention(variable: str, name: str, text: str) -> object:
+    read: Callable[[str], object] = read_rules if name == "retention" else read_age
+    try:
+        value = read(text)
+    except ValueError as error:
+        raise OperatorError(f"{variable} must be {_RETENTION[name]}: {error}.") from error
+    if name == "retention_audit" and isinstance(value, timedelta) and value < _MIN_AUDIT_AGE:
+        raise OperatorError(f"{variable} must be at least {_MIN_AUDIT_AGE.days}d, not {text!r}.")
+    return value
 
 
 def _number(variable: str, name: str, text: str, kind: type[int] | type[float]) -> float:

@@ -44,6 +44,15 @@ SUBMITS = {
     "max_per_minute": 600,
     "max_pending": 10_000,
 }
+LONG_AGO = NOW - timedelta(days=365)
+OLD = {
+    "after_at": LONG_AGO,
+    "after_id": ONE,
+    "rule_types": [None],
+    "rule_statuses": ["completed"],
+    "cutoffs": [NOW - timedelta(hours=1)],
+}
+OF_NOBODY = {"actor_id": None, "request_id": None, "details": "{}"}
 OF_WORKERS = {
     "promote_jobs",
     "claim_jobs",
@@ -91,7 +100,11 @@ HOT = {
     "cancel_job": {"job_id": ONE, "owner_id": ONE, **BY},
     "retry_job": {"job_id": ONE, "owner_id": ONE, **BY},
     "force_complete_job": {"job_id": ONE, "result": None, **BY},
-    "clean_up_jobs": {"cutoff": NOW - timedelta(days=30), "statuses": ["completed"]},
+    "pin_job": {"job_id": ONE, **BY},
+    "unpin_job": {"job_id": ONE, **BY},
+    "clean_up_jobs": {**OLD, **OF_NOBODY},
+    "count_jobs_to_clean_up": OLD,
+    "remove_old_attempts": {"cutoff": NOW - timedelta(hours=1), "after_at": LONG_AGO, "after_id": ONE, "after_number": 0, "details": "{}"},
     "oldest_due": {},
     **STATISTICS,
     "fold_job_stats": {},

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from jobhub.domain.jobs import JobStatus, Verb
 from tests.model.operations import HoldDeliveries, Operation
 from tests.model.state import LATER_SECONDS, Job, Model
-from tests.model.users import OWNERS, Cancel, CleanUp, DisableOwner, ForceComplete, Retry, Submit
+from tests.model.users import OWNERS, Cancel, CleanUp, DisableOwner, ForceComplete, Pin, Retry, Submit
 from tests.model.workers import QUEUES, Claim, Ending, Finish, ForgetClaims, Progress, Promote, Rescue
 
 PENDING, RUNNING, COMPLETED, FAILED, CANCELLED = JobStatus
@@ -143,7 +143,9 @@ def holding_deliveries(model: Model) -> st.SearchStrategy[list[Operation]]:
 def about(model: Model, job_id: UUID) -> Choice:
     """Anything that wants this job's row, most likely a verb that is allowed."""
     job, jobs = model.jobs[job_id], [job_id]
-    rarely = st.sampled_from((Rescue(), Promote(), ForceComplete(job_id), Retry(job_id), CleanUp(), DisableOwner(job.owner_id)))
+    rarely = st.sampled_from(
+        (Rescue(), Promote(), ForceComplete(job_id), Retry(job_id), CleanUp(), Pin(job_id), DisableOwner(job.owner_id))
+    )
     choices: list[Choice] = [st.just(ForceComplete(job_id)), cancel(model, jobs), rarely]
     match job.status:
         case JobStatus.PENDING:
@@ -154,7 +156,7 @@ def about(model: Model, job_id: UUID) -> Choice:
             if not model.has_lease(job.worker_id):
                 choices += [st.just(Rescue()), st.just(Rescue())]
         case _:
-            choices += [st.just(Retry(job_id)), st.just(Retry(job_id)), st.just(CleanUp())]
+            choices += [st.just(Retry(job_id)), st.just(Retry(job_id)), st.just(CleanUp()), st.just(Pin(job_id))]
     if job.attempts:
         choices.append(finish(older_attempts(model, jobs)))
     return st.one_of(choices)

@@ -35,6 +35,7 @@ _TIMES = {
         "completed_at",
         "cancel_requested_at",
         "unknown_type_since",
+        "pinned_at",
     ),
     "claims": ("claimed_at",),
     "job_attempts": ("due_at", "started_at", "ended_at"),

@@ -18,7 +18,7 @@ from jobhub.web.schemas import JobView
 from tests.model.operations import Operation
 from tests.model.snapshot import Snapshot
 from tests.model.state import Delivery
-from tests.model.users import Cancel, CleanUp, DisableOwner, ForceComplete, Retry, Submit
+from tests.model.users import Cancel, CleanUp, DisableOwner, ForceComplete, Pin, Retry, Submit
 from tests.model.workers import Finish, Rescue
 
 PENDING, RUNNING, COMPLETED, FAILED, CANCELLED = JobStatus
@@ -85,6 +85,10 @@ class History:
             case ForceComplete(job_id=job_id) if answer:
                 self._acts[job_id, "force_complete"] += 1
                 self._finish(job_id, Verb.FORCE_COMPLETE, answer)
+            case Pin(job_id=job_id) if answer:
+                self._acts[job_id, "pin"] += 1
+            case CleanUp() if answer:
+                self._acts[None, "clean_up"] += 1
             case Finish() | Rescue():
                 for job_id, attempt, status in answer:
                     self._end(job_id, attempt)
@@ -126,7 +130,7 @@ def _was_cleaned_up(before: Snapshot, job_id: UUID, happened: Happened) -> bool:
     is_old = (
         before.jobs[job_id]["status"] in {COMPLETED, CANCELLED} and before.seconds_from_now(before.jobs[job_id]["completed_at"]) < -80_000
     )
-    return is_old and any(isinstance(operation, CleanUp) for operation, _ in happened)
+    return is_old and before.jobs[job_id]["pinned_at"] is None and any(isinstance(operation, CleanUp) for operation, _ in happened)
 
 
 def check_transitions(before: Snapshot, after: Snapshot, happened: Happened) -> None:

@@ -18,7 +18,7 @@ from tests.model.invariants import Happened, History
 from tests.model.operations import Operation
 from tests.model.snapshot import assert_equal, learn_delivery_numbers
 from tests.model.state import LEASE_SECONDS, Model, Seen
-from tests.model.users import OWNERS, CleanUp, DisableOwner, ForceComplete, Retry
+from tests.model.users import OWNERS, CleanUp, DisableOwner, ForceComplete, Pin, Retry
 from tests.model.workers import QUEUES, Claim, Ending, Finish, ForgetClaims, Leave, Promote, Renew, Rescue
 
 PENDING, RUNNING, COMPLETED, FAILED, CANCELLED = JobStatus
@@ -94,6 +94,11 @@ class JobMachine(RuleBasedStateMachine):
     @rule(owner_id=st.sampled_from(OWNERS))
     def disable_owner(self, owner_id: UUID) -> None:
         self._perform(DisableOwner(owner_id))
+
+    @precondition(lambda machine: machine.model.jobs)
+    @rule(job_id=drawn(lambda model: st.sampled_from(sorted(model.jobs))))
+    def pin(self, job_id: UUID) -> None:
+        self._perform(Pin(job_id))
 
     @precondition(some_job(COMPLETED, FAILED, CANCELLED))
     @rule(is_old=st.booleans())

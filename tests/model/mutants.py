@@ -72,8 +72,9 @@ MUTANTS = {
     "rescue of a job that fails is not counted": Mutant("rescue_jobs", r"IS NULL THEN 0 ELSE count\(\*\) END", "IS NULL THEN 0 ELSE 0 END"),
     "retry leaves the finish counted": Mutant("retry_job", r"THEN target\.error_code END, -1", "THEN target.error_code END, 0"),
     "force-complete counts twice": Mutant("force_complete_job", r"IN \('failed', 'cancelled'\)", "IN ('failed')"),
-    "clean-up takes failed jobs": Mutant("clean_up_jobs", r"AND jobs\.status IN \('completed', 'cancelled'\)", ""),
-    "clean-up takes young jobs": Mutant("clean_up_jobs", r"jobs\.completed_at <= \$", "jobs.completed_at - interval '1 year' <= $"),
+    "clean-up takes failed jobs": Mutant("clean_up_jobs", r"AND \(walked\.status <> 'failed' OR \$\d+::uuid IS NULL\)", ""),
+    "clean-up takes young jobs": Mutant("clean_up_jobs", r"(completed|created)_at <= ", r"\1_at - interval '1 year' <= "),
+    "clean-up takes pinned jobs": Mutant("clean_up_jobs", r"AND \w+\.pinned_at IS NULL", ""),
 }
 
 # What `make test` has time for: one of each kind, and of the races.

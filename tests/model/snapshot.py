@@ -26,6 +26,7 @@ _TIMES = (
     "completed_at",
     "cancel_requested_at",
     "unknown_type_since",
+    "pinned_at",
 )
 _VALUES = (
     "owner_id",

@@ -59,6 +59,7 @@ class Job:
     completed_at: int | None = None
     cancel_requested_at: int | None = None
     unknown_type_since: int | None = None
+    pinned_at: int | None = None
     version: int = 1
     attempts: tuple[Attempt, ...] = ()
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from jobhub.domain.jobs import AttemptOutcome, JobStatus, Verb
 from jobhub.store import jobs as store
+from jobhub.store import retention
 from tests.model.operations import Operation, qualifies, withdraw
 from tests.model.session import Session
 from tests.model.state import KEY_SECONDS, Attempt, Job, Key, Model, Seen
@@ -15,6 +16,7 @@ from tests.model.state import KEY_SECONDS, Attempt, Job, Key, Model, Seen
 PENDING, RUNNING, COMPLETED, FAILED, CANCELLED = JobStatus
 OWNERS = (UUID(int=0xA), UUID(int=0xB))
 ACT = store.Act(actor_id=None)
+SOMEBODY = store.Act(actor_id=UUID(int=0xAD))
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,20 @@ class ForceComplete(OfOneJob):
 
 
 @dataclass(frozen=True)
+class Pin(OfOneJob):
+    """Keep a job from every clean-up."""
+
+    async def run(self, session: Session) -> bool:
+        return await store.pin_job(session, self.job_id, act=ACT) is not None
+
+    def apply(self, model: Model, seen: Seen) -> bool:
+        if not qualifies(model, seen, self.job_id, lambda job: job.pinned_at is None):
+            return False
+        model.change(self.job_id, pinned_at=model.now)
+        return True
+
+
+@dataclass(frozen=True)
 class CleanUp(Operation):
     """Delete what finished a day ago or earlier, asking for failed jobs too, which must not go."""
 
@@ -177,7 +193,9 @@ class CleanUp(Operation):
 
     async def run(self, session: Session) -> dict[str, int]:
         cutoff = await store.database_now(session) - timedelta(seconds=self.DAY)
-        return await store.clean_up_jobs(session, cutoff, list(JobStatus))
+        cutoffs = [retention.Cutoff(status=status, before=cutoff) for status in JobStatus]
+        batch = await retention.clean_up_jobs(session, cutoffs, after=retention.START, details={}, act=SOMEBODY)
+        return batch.deleted
 
     def apply(self, model: Model, seen: Seen) -> dict[str, int]:
         old = [
@@ -188,7 +206,7 @@ class CleanUp(Operation):
         return dict(Counter(model.jobs.pop(job_id).job_type for job_id in old))
 
     def _may(self, job: Job, now: int) -> bool:
-        return job.status in {COMPLETED, CANCELLED} and job.completed_at + self.DAY <= now
+        return job.status in {COMPLETED, CANCELLED} and job.completed_at + self.DAY <= now and job.pinned_at is None
 
 
 def _cancel_pending(model: Model, job_id: UUID) -> None:

@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from jobhub.domain.errors import DatabaseUnavailable
-from jobhub.store import guessing, jobs, users
+from jobhub.store import guessing, jobs, retention, users
 from tests import factories
 
 
@@ -58,13 +58,30 @@ async def test_a_pool_that_is_used_up_is_an_outage_after_two_seconds(db):
 
 async def test_an_advisory_lock_ends_with_its_session(db):
     async with db.session() as first:
-        assert await jobs.try_clean_up_lock(first)
+        assert await retention.try_clean_up_lock(first)
         async with db.session() as second:
-            assert not await jobs.try_clean_up_lock(second)
+            assert not await retention.try_clean_up_lock(second)
 
     async with db.session() as third, db.session() as fourth:
-        held = [await jobs.try_clean_up_lock(session) for session in (third, fourth)]
+        held = [await retention.try_clean_up_lock(session) for session in (third, fourth)]
     assert sorted(held) == [False, True]
+
+
+async def test_a_session_of_its_own_takes_no_connection_of_the_pool_and_leaves_none(db, sql):
+    async with db.own_session() as session:
+        assert await users.list_users(session) == []
+        assert db.pool_use().busy == db.pool_use().idle == 0
+
+    async with asyncio.timeout(10):
+        while sql.execute("SELECT FROM pg_stat_activity WHERE application_name = 'tests'").fetchall():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_session_of_its_own_whose_connection_dies_is_an_outage(db, sql):
+    with pytest.raises(DatabaseUnavailable):
+        async with db.own_session() as session:
+            sql.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tests'")
+            await users.list_users(session)
 
 
 async def test_a_violated_constraint_is_a_bug_and_no_outage(db, alice):

@@ -6,7 +6,7 @@ import pytest
 
 from jobhub.domain.jobs import AttemptOutcome, JobStatus, Outcome, Verb
 from jobhub.domain.lifecycle import ALLOWED_FROM, is_allowed
-from jobhub.store import dispatch
+from jobhub.store import dispatch, retention
 from jobhub.store import jobs as store
 from jobhub.store.jobs import Act
 from tests import factories
@@ -75,7 +75,9 @@ async def rescue(db, sql, job_id):
 
 
 async def clean_up(db, sql, job_id):
-    return await store.clean_up_jobs(db, datetime.now(UTC) + timedelta(days=1), list(JobStatus))
+    cutoffs = [retention.Cutoff(status=status, before=datetime.now(UTC) + timedelta(days=1)) for status in JobStatus]
+    by = Act(actor_id=factories.new_id())
+    return (await retention.clean_up_jobs(db, cutoffs, after=retention.START, details={}, act=by)).deleted
 
 
 WORKER_VERBS = {

@@ -67,6 +67,11 @@ REFUSED = [
     ("TRUNCATE users CASCADE", psycopg.errors.RestrictViolation),
     ("UPDATE audit_log SET reason = 'another'", psycopg.errors.RestrictViolation),
     ("DELETE FROM audit_log", psycopg.errors.RestrictViolation),
+    ("DELETE FROM audit_log WHERE at < now() - interval '1 year'", psycopg.errors.RestrictViolation),
+    (
+        "SET jobhub.removes_from = 'audit_log'; DELETE FROM audit_log WHERE at > now() - interval '29 days'",
+        psycopg.errors.RestrictViolation,
+    ),
     ("TRUNCATE audit_log", psycopg.errors.RestrictViolation),
     ("INSERT INTO audit_log (verb) VALUES ('Not A Verb')", psycopg.errors.CheckViolation),
     ("INSERT INTO audit_log (verb, reason) VALUES ('cancel', repeat('x', 501))", psycopg.errors.CheckViolation),
@@ -85,6 +90,7 @@ REFUSED = [
         " SELECT id, 1, gen_random_uuid(), now(), now(), 'completed', 'x' FROM jobs",
         psycopg.errors.CheckViolation,
     ),
+    ("INSERT INTO upkeep (chore, began_at) VALUES ('Not A Chore', now())", psycopg.errors.CheckViolation),
     ("INSERT INTO claims (worker_id, job_ids) VALUES (gen_random_uuid(), '{}')", psycopg.errors.CheckViolation),
 ]
 
@@ -92,7 +98,7 @@ REFUSED = [
 def test_what_must_not_happen_to_other_tables_is_refused(sql, alice, bob):
     make_worker(sql)
     make_job(sql, alice)
-    sql.execute("INSERT INTO audit_log (verb) VALUES ('cancel')")
+    sql.execute("INSERT INTO audit_log (verb, at) VALUES ('cancel', now()), ('retry', now() - interval '2 years')")
 
     for statement, error in REFUSED:
         with pytest.raises(error):

@@ -87,13 +87,6 @@ async def test_a_position_is_counted_up_to_a_thousand(db, sql, alice):
     assert {job_id: place.position for job_id, place in places.items()} == {last: 1000, first: 1}
 
 
-async def test_a_clean_up_can_not_be_talked_into_other_statuses(db, sql, alice):
-    for status in ("pending", "running", "failed"):
-        make_job(sql, alice, status=status)
-
-    assert await store.clean_up_jobs(db, datetime.now(UTC) + timedelta(days=1), ["pending", "running", "failed"]) == {}
-
-
 async def test_jsonb_travels_as_decoded_json_in_both_directions(db, sql, alice):
     parameters = {"a": [1, 2.5, None, True, {"ü": '\\ " 😀'}], "": {}}
 

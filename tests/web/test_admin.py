@@ -24,6 +24,8 @@ NOTHING = dict.fromkeys(DURATIONS)
         ("GET", "/jobs/admin/queue-status"),
         ("POST", "/jobs/admin/01890a5d-0000-7000-8000-0000deadbeef/force-complete"),
         ("DELETE", "/jobs/admin/cleanup"),
+        ("PUT", "/jobs/admin/01890a5d-0000-7000-8000-0000deadbeef/pin"),
+        ("DELETE", "/jobs/admin/01890a5d-0000-7000-8000-0000deadbeef/pin"),
         ("GET", "/users"),
         ("POST", "/users"),
         ("PATCH", "/users/01890a5d-0000-7000-8000-0000deadbeef"),

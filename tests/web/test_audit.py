@@ -16,6 +16,7 @@ ACTS = [
     ("retry", "failed", "alice", "POST", "/jobs/{job}/retry", {}, "retry", "job", None),
     ("retry a cancelled one", "cancelled", "admin", "POST", "/jobs/{job}/retry", {}, "retry", "job", None),
     ("force-complete", "failed", "admin", "POST", "/jobs/admin/{job}/force-complete", REASON, "force_complete", "job", "because"),
+    ("pin", "running", "admin", "PUT", "/jobs/admin/{job}/pin", REASON, "pin", "job", "because"),
     ("clean-up", "completed", "admin", "DELETE", "/jobs/admin/cleanup?days_old=0", ..., "clean_up", None, None),
     ("create user", "running", "admin", "POST", "/users", NEW_USER, "create_user", "new user", None),
     ("change role", "running", "admin", "PATCH", "/users/{user}", {"role": "admin"}, "change_user", "user", None),

@@ -13,7 +13,7 @@ from tests.factories import job_row, make_job, make_worker
 JOB = {
     *("id", "job_type", "title", "description", "parameters", "tags", "priority", "status", "progress_percentage", "progress_message"),
     *("result", "error_message", "error_code", "attempt", "max_attempts", "scheduled_for", "created_at", "updated_at", "started_at"),
-    *("completed_at", "cancel_requested_at", "intervened_by", "intervention_reason", "version"),
+    *("completed_at", "cancel_requested_at", "intervened_by", "intervention_reason", "pinned_at", "version"),
 }
 PAGE = {"jobs", "page", "per_page", "total", "total_is_capped", "total_pages", "next_cursor"}
 ATTEMPT = {"number", "worker", "started_at", "ended_at", "outcome", "error_code", "error_message", "traceback"}

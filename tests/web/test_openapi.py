@@ -15,7 +15,14 @@ async def test_the_document_lists_every_call_of_the_contract(api):
         *("POST /jobs", "GET /jobs", "GET /jobs/{job_id}", "POST /jobs/{job_id}/cancel", "POST /jobs/{job_id}/retry"),
         *("GET /jobs/{job_id}/attempts", "GET /job-types"),
         *("GET /jobs/admin/all", "GET /jobs/admin/statistics", "GET /jobs/admin/queue-status", "DELETE /jobs/admin/cleanup"),
-        *("POST /jobs/admin/{job_id}/force-complete", "GET /users", "POST /users", "PATCH /users/{user_id}"),
+        *(
+            "POST /jobs/admin/{job_id}/force-complete",
+            "PUT /jobs/admin/{job_id}/pin",
+            "DELETE /jobs/admin/{job_id}/pin",
+            "GET /users",
+            "POST /users",
+            "PATCH /users/{user_id}",
+        ),
         *("POST /auth/token", "POST /auth/refresh", "POST /auth/logout", "GET /auth/me", "GET /livez", "GET /readyz", "GET /metrics"),
         *("GET /jobs/{job_id}/events", "GET /jobs/events", "POST /auth/ticket"),
     }
@@ -44,6 +51,9 @@ STATUSES = {
     "POST /jobs": {200, 201, 400, 401, 403, 409, 413, 415, 422, 429, 503},
     "POST /jobs/{job_id}/cancel": {200, 400, 401, 404, 409, 413, 415, 503},
     "POST /jobs/admin/{job_id}/force-complete": {200, 400, 401, 403, 404, 409, 413, 415, 503},
+    "PUT /jobs/admin/{job_id}/pin": {200, 400, 401, 403, 404, 413, 415, 503},
+    "DELETE /jobs/admin/{job_id}/pin": {200, 400, 401, 403, 404, 503},
+    "DELETE /jobs/admin/cleanup": {200, 400, 401, 403, 409, 503},
     "GET /users": {200, 400, 401, 403, 503},
     "POST /auth/token": {200, 400, 401, 413, 415, 429, 503},
 }

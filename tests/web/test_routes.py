@@ -39,6 +39,7 @@ TABLE = {
     "POST /jobs/{job_id:uuid}/cancel": OWN_JOB,
     "POST /jobs/{job_id:uuid}/retry": OWN_JOB,
     "DELETE /jobs/admin/cleanup": ADMINISTRATOR,
+    "DELETE /jobs/admin/{job_id:uuid}/pin": ADMINISTRATOR,
     "GET /jobs/admin/all": ADMINISTRATOR,
     "GET /jobs/admin/queue-status": ADMINISTRATOR,
     "GET /jobs/admin/statistics": ADMINISTRATOR,
@@ -46,6 +47,7 @@ TABLE = {
     "PATCH /users/{user_id:uuid}": ADMINISTRATOR,
     "POST /jobs/admin/{job_id:uuid}/force-complete": ADMINISTRATOR,
     "POST /users": ADMINISTRATOR,
+    "PUT /jobs/admin/{job_id:uuid}/pin": ADMINISTRATOR,
 }
 CLOSED = [operation for operation, who in TABLE.items() if who is not PUBLIC]
 BODIES = {

@@ -67,6 +67,7 @@ def run_worker_process(settings: Settings) -> int:
     import uvloop
 
     from jobhub.handlers.registry import load_registry
+    from jobhub.services.retention import Policy
     from jobhub.worker.service import WorkerOptions, run_worker
 
     configure_logging(settings.log_level)
@@ -78,6 +79,7 @@ def run_worker_process(settings: Settings) -> int:
         queues=settings.queues,
         grace_seconds=settings.shutdown_grace_seconds,
         max_running_jobs=settings.max_running_jobs,
+        retention=Policy(rules=settings.retention, attempts=settings.retention_attempts, audit=settings.retention_audit),
     )
 
     async def run() -> None:

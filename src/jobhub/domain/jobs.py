@@ -67,6 +67,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     `scheduled_for` is what the user, or the backoff, asked for; `due_at` is when the job became or becomes ready to run.
     `intervened_by` cancelled it, asked it to stop, or completed it by hand. `worker_id` is the worker of the latest attempt.
+    Since `pinned_at` no clean-up removes it.
     `failed_attempts` counts those that use up `max_attempts`.
     """
 
@@ -97,6 +98,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     cancel_requested_at: datetime | None
     intervened_by: Intervener | None
     intervention_reason: str | None
+    pinned_at: datetime | None
     worker_id: UUID | None
     version: int
 

@@ -20,7 +20,7 @@ ALLOWED_FROM: dict[Verb, frozenset[JobStatus]] = {
     Verb.FORCE_COMPLETE: frozenset({PENDING, RUNNING, FAILED, CANCELLED}),
     Verb.RELEASE: frozenset({RUNNING}),
     Verb.RESCUE: frozenset({RUNNING}),
-    # Failed jobs are kept for analysis, whatever their age.
+    # Failed jobs are kept for analysis, whatever their age; a policy that names them is the only exception (store.retention).
     Verb.CLEAN_UP: frozenset({COMPLETED, CANCELLED}),
 }
 

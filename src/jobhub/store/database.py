@@ -54,8 +54,9 @@ class Database:
     or not: its connection is ended, and its caller told DatabaseUnavailable, which promises neither.
     """
 
-    def __init__(self, pool: asyncpg.Pool, dsn: str, *, answer_seconds: float) -> None:
+    def __init__(self, pool: asyncpg.Pool, connector: Connector, dsn: str, *, answer_seconds: float) -> None:
         self._pool = pool
+        self._connector = connector
         self._dsn = dsn
         self._answer_seconds = answer_seconds
         self._lost_at: float | None = None
@@ -80,7 +81,7 @@ class Database:
         pool = asyncpg.create_pool(dsn, min_size=0, max_size=max_size, command_timeout=answer_seconds, **options)
         await pool
         try:
-            yield cls(pool, dsn, answer_seconds=answer_seconds)
+            yield cls(pool, connector, dsn, answer_seconds=answer_seconds)
         finally:
             try:
                 async with asyncio.timeout(5):
@@ -178,6 +179,18 @@ class Database:
                 with suppress(*AWAY):  # it is dead, and what the block raised says so
                     await self.answer(connection, lambda it, seconds: it.reset(timeout=seconds), ACQUIRE_TIMEOUT_SECONDS)
                 await acquiring.__aexit__(None, None, None)
+
+    @asynccontextmanager
+    async def own_session(self) -> AsyncIterator["Session"]:
+        """A connection beside the pool, for what takes minutes; it ends with the block, and so does what its session has locked."""
+        async with self._noting_outages():
+            with spending(self._answer_seconds) as until:
+                async with asyncio.timeout(_left(until)):
+                    connection = await self._connector(self._dsn)
+            try:
+                yield Session(self, connection, self._answer_seconds)
+            finally:
+                _terminate(connection)
 
     @asynccontextmanager
     async def _noting_outages(self) -> AsyncIterator[None]:

@@ -1,6 +1,6 @@
 """Jobs as users and administrators see and change them: one function per statement of sql/queries/jobs.sql.
 
-Not here: what workers do to jobs (`store.dispatch`), lists with filters (`store.listing`).
+Not here: what workers do to jobs (`store.dispatch`), lists with filters (`store.listing`), removing old ones (`store.retention`).
 """
 
 from collections.abc import Sequence
@@ -163,6 +163,7 @@ def _stored(job: NewJob, row: Record) -> tuple[Job, QueuePlace]:
         cancel_requested_at=None,
         intervened_by=None,
         intervention_reason=None,
+        pinned_at=None,
         worker_id=None,
         version=1,
     )
@@ -225,34 +226,14 @@ async def cancel_pending_jobs_of_user(db: Connection, owner_id: UUID, *, act: Ac
     return int(row["cancelled"]) if row else 0
 
 
-async def clean_up_jobs(db: Connection, cutoff: datetime, statuses: list[JobStatus]) -> dict[str, int]:
-    """Delete a batch of old finished jobs; how many by job type, nothing when none is left."""
-    return _by_type(await db.fetch("clean_up_jobs", cutoff=cutoff, statuses=statuses))
+async def pin_job(db: Connection, job_id: UUID, *, act: Act) -> Job | None:
+    """The job, now pinned; None if nothing changed."""
+    return _job_or_none(await db.fetch_row("pin_job", job_id=job_id, **msgspec.structs.asdict(act)))
 
 
-async def count_jobs_to_clean_up(db: Connection, cutoff: datetime, statuses: list[JobStatus]) -> dict[str, int]:
-    """How many jobs by job type `clean_up_jobs` would delete in all."""
-    return _by_type(await db.fetch("count_jobs_to_clean_up", cutoff=cutoff, statuses=statuses))
-
-
-def _by_type(rows: list[Record]) -> dict[str, int]:
-    return {row["job_type"]: row["deleted"] for row in rows}
-
-
-async def try_clean_up_lock(db: Connection) -> bool:
-    """Whether this session now holds the lock that lets one clean-up run at a time."""
-    row = await db.fetch_row("try_clean_up_lock")
-    return bool(row and row["locked"])
-
-
-async def clean_up_unlock(db: Connection) -> None:
-    """Give the clean-up lock back."""
-    await db.execute("clean_up_unlock")
-
-
-async def record_clean_up(db: Connection, *, details: dict[str, Any], act: Act) -> None:
-    """Put a clean-up in the audit log."""
-    await db.execute("record_clean_up", actor_id=act.actor_id, request_id=act.request_id, details=details)
+async def unpin_job(db: Connection, job_id: UUID, *, act: Act) -> Job | None:
+    """The job, pinned no more; None if nothing changed."""
+    return _job_or_none(await db.fetch_row("unpin_job", job_id=job_id, **msgspec.structs.asdict(act)))
 
 
 async def database_now(db: Connection) -> datetime:

@@ -1,24 +1,25 @@
-"""Endpoints for administrators: everybody's jobs, statistics, queue health, force-complete, clean-up."""
+"""Endpoints for administrators: everybody's jobs, statistics, queue health, force-complete, pins, clean-up."""
 
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
-from litestar import Controller, Response, delete, get, post
+from litestar import Controller, Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK
 
 from jobhub.domain.jobs import JobStatus
-from jobhub.services import admin, insight, listing
+from jobhub.services import admin, clean_up, insight, listing
 from jobhub.services.insight import QueueStatus, Statistics, Window
 from jobhub.services.listing import PageRequest
 from jobhub.store.listing import JobFilter
 from jobhub.web.auth import administrators_only
 from jobhub.web.conditional import ETAG, job_answer
+from jobhub.web.hangups import answer_to_nobody, unless_gone
 from jobhub.web.resources import Resources, UserRequest, act_of
-from jobhub.web.schemas import AdminPageView, CleanUpView, ForceCompleteRequest, JobView, admin_page_view
+from jobhub.web.schemas import AdminPageView, CleanUpView, ForceCompleteRequest, JobView, PinRequest, admin_page_view
 
 
 class AdminController(Controller):
@@ -81,6 +82,29 @@ class AdminController(Controller):
         act = act_of(request, given.reason)
         return job_answer(await admin.force_complete(resources.db, job_id, result=given.result, by=request.user, act=act))
 
+    @put("/{job_id:uuid}/pin", summary="Keep a job from clean-ups", response_headers=[ETAG])
+    async def pin(
+        self,
+        request: UserRequest,
+        job_id: FromPath[UUID],
+        resources: NamedDependency[Resources],
+        data: JSONBody[PinRequest | None] = None,
+    ) -> Response[JobView]:
+        """No clean-up removes it while it is pinned, whatever its status is and becomes. Repeating it changes nothing."""
+        act = act_of(request, data.reason if data else None)
+        return job_answer(await admin.pin(resources.db, job_id, act=act))
+
+    @delete("/{job_id:uuid}/pin", status_code=HTTP_200_OK, summary="Let clean-ups have a job again", response_headers=[ETAG])
+    async def unpin(
+        self,
+        request: UserRequest,
+        job_id: FromPath[UUID],
+        resources: NamedDependency[Resources],
+        reason: Annotated[str | None, QueryParameter(max_length=500)] = None,
+    ) -> Response[JobView]:
+        """Repeating it changes nothing."""
+        return job_answer(await admin.unpin(resources.db, job_id, act=act_of(request, reason)))
+
     @delete("/cleanup", status_code=HTTP_200_OK, summary="Delete old finished jobs")
     async def clean_up(
         self,
@@ -89,16 +113,19 @@ class AdminController(Controller):
         days_old: Annotated[int, QueryParameter(ge=0, le=36_500)] = 30,
         dry_run: Annotated[Literal["true", "false"], QueryParameter(description="Only count")] = "false",
         include: FromQuery[list[Literal["completed", "cancelled"]] | None] = None,
-    ) -> CleanUpView:
-        """Completed jobs, and cancelled ones with `include=cancelled`. Failed jobs are never removed here."""
-        done = await admin.clean_up(
-            resources.db,
-            days_old=days_old,
-            include_cancelled="cancelled" in (include or ()),
-            dry_run=dry_run == "true",
-            act=act_of(request),
-        )
-        return CleanUpView(**msgspec.structs.asdict(done))
+    ) -> Response[CleanUpView]:
+        """Completed jobs, and cancelled ones with `include=cancelled`. Failed and pinned jobs are never removed here.
+
+        It goes on for as long as you wait, a million jobs for a minute or more. Hang up, and it ends with the batch it is at; what was
+        deleted until then stays deleted, and the next call goes on.
+        """
+        cancelled_too = "cancelled" in (include or ())
+        if dry_run == "true":
+            work = clean_up.rehearse(resources.db, days_old=days_old, include_cancelled=cancelled_too)
+        else:
+            work = clean_up.clean_up(resources.db, days_old=days_old, include_cancelled=cancelled_too, act=act_of(request))
+        done = await unless_gone(request.receive, work)
+        return Response(CleanUpView(**msgspec.structs.asdict(done))) if done else answer_to_nobody()
 
 
 def _uuid_or_none(text: str | None) -> UUID | None:

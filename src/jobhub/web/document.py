@@ -62,6 +62,7 @@ _EXAMPLES: dict[str, Any] = {
     },
     "cancel": {"reason": "No longer needed"},
     "force_complete": {"result": {"invoice": 4711}, "reason": "Done by hand"},
+    "pin": {"reason": "The auditors want to see it"},
     "log_in": {"email": "you@example.org", "password": "correct horse battery staple"},
     "create_user": {"email": "you@example.org", "password": "correct horse battery staple", "role": "user"},
     "change_user": {"disabled": True},

@@ -35,6 +35,12 @@ class ForceCompleteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
     reason: Reason | None = None
 
 
+class PinRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of pin; it may also be left out."""
+
+    reason: Reason | None = None
+
+
 class LoginRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     email: Annotated[str, msgspec.Meta(max_length=254)]
     password: Annotated[str, msgspec.Meta(max_length=1024)]
@@ -70,6 +76,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     """A job as its owner sees it. `queue` is there while it is pending.
 
     `intervened_by` cancelled it, asked it to stop, or completed it by hand; `intervention_reason` is in their words.
+    Since `pinned_at` no clean-up removes it, as an administrator wants it.
     """
 
     id: UUID
@@ -95,6 +102,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     cancel_requested_at: datetime | None
     intervened_by: Intervener | None
     intervention_reason: str | None
+    pinned_at: datetime | None
     version: int
     queue: QueueView | msgspec.UnsetType = msgspec.UNSET
 

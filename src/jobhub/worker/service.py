@@ -19,6 +19,7 @@ import uuid_utils.compat
 from jobhub import __version__
 from jobhub.domain.errors import DatabaseUnavailable, OperatorError
 from jobhub.domain.job_types import Registry
+from jobhub.services.retention import Policy, apply_policy
 from jobhub.store import dispatch, guessing, jobs, rollups, tickets, users
 from jobhub.store.database import Database
 from jobhub.store.dispatch import WorkerRow
@@ -41,6 +42,7 @@ RECONCILE_SECONDS = 3.0
 REPAIR_SECONDS = 10.0
 FOLD_SECONDS = 5.0  # what waits to be folded is read along with the rollups: the oftener, the less there is, and the more it costs
 HOUSEKEEPING_SECONDS = 600.0
+RETENTION_SECONDS = 60.0  # how often each worker looks whether the hour is over
 QUEUE_CHANNEL = "procrastinate_queue_v1#"  # Procrastinate's, per queue; ours is the other one
 STOP_CHANNEL = "jobhub_stop"  # payload: the worker that should look which of its jobs to stop
 
@@ -55,6 +57,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     queues: tuple[str, ...] = ()
     grace_seconds: float = 10.0
     max_running_jobs: int = 0  # of one user, over all workers; 0 is no limit
+    retention: Policy = Policy()
 
 
 async def run_worker(options: WorkerOptions, registry: Registry) -> int:
@@ -94,6 +97,8 @@ async def run_worker(options: WorkerOptions, registry: Registry) -> int:
         )
         if await _first(lease.start(), stop.wait()):
             log.info("worker_started", queues=row.queues, concurrency=options.concurrency)
+            if unknown := options.retention.job_types - {job_type.name for job_type in registry}:
+                log.warning("retention_of_unknown_types", job_types=sorted(unknown))
             async with _background(options, db, worker, manager, row, registry) as loops:
                 status = await _run_until_stopped(worker, lease, stop, loops)
         else:
@@ -207,6 +212,11 @@ async def _background(
         "publish": _every(HOUSEKEEPING_SECONDS, "publish", lambda: dispatch.publish_job_types(db, registry), at_once=publish_now),
         "housekeeping": _every(HOUSEKEEPING_SECONDS, "housekeeping", lambda: _keep_house(db)),
     }
+    if options.retention:
+        at_start = asyncio.Event()
+        at_start.set()
+        act = partial(_apply_retention, db, options.retention)
+        work["retention"] = _every(RETENTION_SECONDS, "retention", act, at_once=at_start)
     tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
     try:
         with LoopWatchdog(manager.running):
@@ -249,6 +259,11 @@ async def _rescue(db: Database) -> None:
             _log.warning("job_rescued", job_id=str(row.job_id), attempt=row.attempt, status=row.status)
         if len(rescued) < dispatch.BATCH:
             return
+
+
+async def _apply_retention(db: Database, policy: Policy) -> None:
+    if removed := await apply_policy(db, policy):
+        _log.info("retention_applied", **msgspec.structs.asdict(removed))
 
 
 async def _keep_house(db: Database) -> None:

@@ -1,0 +1,253 @@
+"""What a clean-up costs those who work meanwhile, how long its batches take, and whether tables that are filled and cleaned keep growing.
+
+    .venv/bin/python -m bench.retention [--old 5000000] [--jobs 60000] [--cycles 3] [--cycle-jobs 300000] [--runs 5]
+
+One database gets --old finished jobs of one to thirty days, each with an attempt; 2 % of them failed and stay. Then --jobs jobs that do
+nothing are drained by one worker process, --runs times without and with a clean-up beside it, in turn. The last clean-up goes on until
+nothing is left. On another database --cycle-jobs are filled in and all cleaned up again, --cycles times, with autovacuum as it is set.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, LiteralString
+
+import msgspec
+import psycopg
+
+from bench import run, starts
+from bench.goals import at_most
+from bench.peers import jobhub_peer
+from bench.processes import Unmeasured, running_workers
+from bench.server import Server
+from bench.tables import Table, median, percentile, ratio
+
+TITLE = "Cleaning up beside the work"
+QUICK = {"old": 100_000, "jobs": 20_000, "cycle_jobs": 20_000, "cycles": 1}
+SECONDS = 120.0  # a drain that is not done by then is not measured
+CLEAN_UP_SECONDS = 3600.0
+VACUUM_SECONDS = 300.0
+SETTLE_SECONDS = 0.2
+_PART = 250_000  # rows of a statement
+
+_OLD = """
+WITH made AS MATERIALIZED (
+    SELECT uuidv7() AS id, n, CASE WHEN n %% 50 = 0 THEN 'failed' ELSE 'completed' END AS status,
+        now() - interval '1 day' - make_interval(secs => (%(jobs)s - n) * 29 * 86400.0 / %(jobs)s) AS at
+    FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS n
+),
+stored AS (
+    INSERT INTO jobs (id, owner_id, job_type, queue, title, parameters, status, due_at, attempt, failed_attempts, created_at, updated_at,
+        started_at, completed_at, worker_id, error_code, error_message, progress_percentage, version)
+    SELECT id, '00000000-0000-7000-8000-000000000001', 'bench.type' || n %% 20, 'default', 'Report ' || n, jsonb_build_object('n', n),
+        status::job_status, at, 1, (status = 'failed')::integer, at - interval '2 s', at, at - interval '1 s', at, gen_random_uuid(),
+        CASE status WHEN 'failed' THEN 'boom' END, CASE status WHEN 'failed' THEN 'It went boom.' END, 100, 3
+    FROM made
+)
+INSERT INTO job_attempts (job_id, number, worker_id, due_at, started_at, ended_at, outcome, error_code, error_message)
+SELECT id, 1, gen_random_uuid(), at - interval '2 s', at - interval '1 s', at, status::attempt_outcome,
+    CASE status WHEN 'failed' THEN 'boom' END, CASE status WHEN 'failed' THEN 'It went boom.' END
+FROM made
+"""
+
+
+_VACUUMED = "SELECT count(*) FROM pg_stat_user_tables WHERE relname IN ('jobs', 'job_attempts') AND last_autovacuum > %s"
+_WAITING = "SELECT count(*) FROM procrastinate_jobs"
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """One batch of a clean-up: when it ended, how long it took, how many jobs it deleted."""
+
+    at_ns: int
+    milliseconds: float
+    deleted: int
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--old", type=int, default=5_000_000, help="0 leaves this part out")
+    parser.add_argument("--jobs", type=int, default=60_000, help="drained without and with a clean-up")
+    parser.add_argument("--cycles", type=int, default=3, help="0 leaves this part out")
+    parser.add_argument("--cycle-jobs", type=int, default=300_000)
+
+
+def tables(server: Server, options: argparse.Namespace) -> Iterator[Table]:
+    empty = server.template("jobhub-empty", jobhub_peer.prepare)
+    if options.old:
+        with server.database(empty) as dsn:
+            yield _beside_the_work(dsn, options)
+    if options.cycles:
+        with server.database(empty) as dsn:
+            yield _cycles(dsn, options)
+
+
+def _beside_the_work(dsn: str, options: argparse.Namespace) -> Table:
+    _fill(dsn, options.old)
+    _execute(dsn, "VACUUM ANALYZE")
+    alone: list[float] = []
+    beside: list[float] = []
+    batches: list[Batch] = []
+    drained_at = 0
+    with TemporaryDirectory(prefix="jobhub-bench-") as directory:
+        for left in reversed(range(options.runs)):
+            alone.append(_drain(dsn, options.jobs))
+            file = Path(directory) / str(left)
+            with _cleaner(dsn, file) as cleaner:
+                beside.append(_drain(dsn, options.jobs))
+                drained_at = time.time_ns()
+                if not left:
+                    cleaner.wait(timeout=CLEAN_UP_SECONDS)
+            batches += _read(file)
+            run.say(f"alone {alone[-1]:.0f}, beside a clean-up {beside[-1]:.0f} jobs/s")
+    loaded = [batch for batch in batches if batch.at_ns <= drained_at]
+    quiet = [batch for batch in batches if batch.at_ns > drained_at]
+    return Table(
+        title=f"{TITLE}: {options.old:,} old jobs",
+        command=f"python -m bench.retention --old {options.old} --jobs {options.jobs} --runs {options.runs}",
+        note=f"Batches look at 1,000 jobs each. One worker process drains {options.jobs:,} jobs alone at {median(alone)} jobs/s, beside the "
+        f"clean-up at {median(beside)}: × {ratio(beside, alone)}.",
+        header=["", "batches", "p50, ms", "p99, ms", "longest, ms", "jobs deleted", "deleted a second"],
+        rows=[_row("while a worker drains", loaded), _row("then, alone, until the end", quiet)],
+        goals=[
+            *at_most("drain beside a clean-up, how much slower", 1.2, "×", [statistics.median(alone) / statistics.median(beside)]),
+            *at_most("batch of a clean-up, the longest", 200, "ms", [max(batch.milliseconds for batch in batches)]),
+        ],
+    )
+
+
+def _row(name: str, batches: list[Batch]) -> list[str]:
+    took = [batch.milliseconds for batch in batches]
+    if len(took) < 2:
+        return [name, f"{len(took)}", *["–"] * 5]
+    deleted = sum(batch.deleted for batch in batches)
+    # Gaps between clean-ups don't count: each batch is followed by a pause twice as long.
+    rate = deleted / (3 * sum(took) / 1e3)
+    return [
+        name,
+        f"{len(took):,}",
+        *(f"{value:,.0f}" for value in (percentile(took, 0.5), percentile(took, 0.99), max(took), deleted, rate)),
+    ]
+
+
+def _drain(dsn: str, jobs: int) -> float:
+    """Starts a second, from a moment after the first until nearly all have started."""
+    jobhub_peer.fill(dsn, jobs)
+    with running_workers(jobhub_peer, dsn) as workers:
+        workers.wait_for(lambda: workers.started() > 0.95 * jobs, seconds=SECONDS, every_seconds=0.05)
+        counts = starts.counted(workers.directory)
+        with psycopg.connect(dsn, autocommit=True) as watcher:
+            workers.wait_for(lambda: watcher.execute(_WAITING).fetchone() == (0,), seconds=SECONDS, every_seconds=0.1)
+    kept = [(at, count) for at, count in counts if at - counts[0][0] > SETTLE_SECONDS * 1e9]
+    if len(kept) < 2:
+        raise Unmeasured("too few starts to measure")
+    return (kept[-1][1] - kept[0][1]) / (kept[-1][0] - kept[0][0]) * 1e9
+
+
+@contextmanager
+def _cleaner(dsn: str, file: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A clean-up of all that is older than a day, and the file it writes its batches to; ended after the block."""
+    with file.open("wb") as output:
+        process = subprocess.Popen([sys.executable, "-m", "bench.cleaner", dsn, "1"], stdout=output)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _read(file: Path) -> list[Batch]:
+    # The last line may have been cut off with its process.
+    lines = file.read_text().rpartition("\n")[0].splitlines()
+    return [Batch(int(at), float(took), int(deleted)) for at, took, deleted in (line.split() for line in lines)]
+
+
+def _cycles(dsn: str, options: argparse.Namespace) -> Table:
+    """Sizes after each fill and after each clean-up, once autovacuum has come by. Nobody else vacuums."""
+    rows: list[list[str]] = []
+    totals: list[float] = []
+    with TemporaryDirectory(prefix="jobhub-bench-") as directory:
+        for cycle in range(1, options.cycles + 1):
+            _fill(dsn, options.cycle_jobs)
+            filled = _sizes(dsn)
+            began_at = time.monotonic()
+            with _cleaner(dsn, Path(directory) / str(cycle)) as cleaner:
+                cleaner.wait(timeout=CLEAN_UP_SECONDS)
+            seconds = time.monotonic() - began_at
+            vacuumed = _wait_for_autovacuum(dsn)
+            totals.append(sum(filled))
+            sizes = (*filled, sum(filled), sum(_sizes(dsn)), seconds, vacuumed)
+            rows.append([str(cycle), *(f"{size:,.0f}" for size in sizes)])
+            run.say(f"cycle {rows[-1]}")
+    return Table(
+        title=f"Filling and cleaning again: {options.cycle_jobs:,} jobs a time",
+        command=f"python -m bench.retention --cycles {options.cycles} --cycle-jobs {options.cycle_jobs}",
+        note="MB after each fill, and after the clean-up that follows; the next fill begins when autovacuum has been at both tables. The fiftieth part that failed stays, so that "
+        "the tables grow by as much each time.",
+        header=[
+            "cycle",
+            "jobs",
+            "its indexes",
+            "job_attempts",
+            "its indexes",
+            "all",
+            "all, cleaned up",
+            "clean-up, s",
+            "until vacuumed, s",
+        ],
+        rows=rows,
+        goals=at_most(f"size after fill {options.cycles}, of that after the first", 1.3, "times", [totals[-1] / totals[0]])
+        if len(totals) > 1
+        else [],
+    )
+
+
+def _wait_for_autovacuum(dsn: str) -> float:
+    """Seconds until autovacuum has been at both tables since now."""
+    began_at = time.monotonic()
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        row = connection.execute("SELECT now()").fetchone()
+        assert row is not None
+        while connection.execute(_VACUUMED, row).fetchone() != (2,):
+            if time.monotonic() - began_at > VACUUM_SECONDS:
+                raise Unmeasured(f"autovacuum did not come within {VACUUM_SECONDS:.0f} s")
+            time.sleep(0.5)
+    return time.monotonic() - began_at
+
+
+def _fill(dsn: str, jobs: int) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("SET synchronous_commit = off")
+        for first in range(1, jobs + 1, _PART):
+            connection.execute(_OLD, {"jobs": jobs, "first": first, "last": min(jobs, first + _PART - 1)})
+
+
+def _sizes(dsn: str) -> list[float]:
+    """MB of jobs, its indexes, job_attempts, its indexes."""
+    found = []
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for table in ("jobs", "job_attempts"):
+            row = connection.execute(
+                "SELECT pg_table_size(%s::regclass) / 1e6, pg_indexes_size(%s::regclass) / 1e6", [table] * 2
+            ).fetchone()
+            assert row is not None
+            found += [float(size) for size in row]
+    return found
+
+
+def _execute(dsn: str, sql: LiteralString) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(sql)
+
+
+def main() -> None:
+    module: Any = sys.modules[__name__]
+    run.alone(module)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Deleting what is old in batches, by hand. Not here: the same by a policy (`services.retention`)."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+import msgspec
+
+from jobhub.domain.errors import CleanUpInProgress
+from jobhub.domain.jobs import JobStatus
+from jobhub.store import jobs, retention
+from jobhub.store.database import Database, Session
+from jobhub.store.jobs import Act
+from jobhub.store.retention import Cutoff, Place
+
+T = TypeVar("T")
+
+# Of the time a clean-up lasts, it keeps the server busy for a third: what claims and submits need comes first.
+_PAUSE_PER_WORK = 2.0
+# Old jobs that were just being changed are looked for again so often, after so long: who changes one holds it for a statement.
+_MORE_LOOKS = 5
+_LOOK_AGAIN_SECONDS = 0.5
+
+
+class CleanUp(msgspec.Struct, frozen=True, kw_only=True):
+    """What a clean-up deleted, or would delete."""
+
+    deleted: int
+    by_type: dict[str, int]
+    cutoff: datetime
+    dry_run: bool
+
+
+async def clean_up(db: Database, *, days_old: int, include_cancelled: bool, act: Act) -> CleanUp:
+    """Delete completed jobs that finished at least `days_old` days ago, and cancelled ones if asked. Failed and pinned jobs stay.
+
+    Works in batches, each committed on its own and with its own row in the audit log: what was deleted stays so, whatever happens next.
+    It may take minutes, on a connection of its own, and ends with its task.
+
+    Raises:
+        CleanUpInProgress: another one is running.
+    """
+    async with alone(db) as session:
+        cutoff, cutoffs = await _cutoffs(db, days_old, include_cancelled)
+        details = {"cutoff": cutoff, "statuses": [one.status for one in cutoffs]}
+        by_type = await sweep(session, cutoffs, details=details, act=act)
+    return CleanUp(deleted=sum(by_type.values()), by_type=by_type, cutoff=cutoff, dry_run=False)
+
+
+async def rehearse(db: Database, *, days_old: int, include_cancelled: bool) -> CleanUp:
+    """Count what `clean_up` would delete, in slices, so that no statement reads for long."""
+    cutoff, cutoffs = await _cutoffs(db, days_old, include_cancelled)
+    by_type: dict[str, int] = {}
+    place: Place | None = retention.START
+    while place:
+        batch = await retention.count_jobs_to_clean_up(db, cutoffs, after=place)
+        _add(by_type, batch.deleted)
+        place = batch.last
+    return CleanUp(deleted=sum(by_type.values()), by_type=by_type, cutoff=cutoff, dry_run=True)
+
+
+async def _cutoffs(db: Database, days_old: int, include_cancelled: bool) -> tuple[datetime, list[Cutoff]]:
+    cutoff = await jobs.database_now(db) - timedelta(days=days_old)
+    statuses = [JobStatus.COMPLETED, *([JobStatus.CANCELLED] if include_cancelled else [])]
+    return cutoff, [Cutoff(status=status, before=cutoff) for status in statuses]
+
+
+@asynccontextmanager
+async def alone(db: Database) -> AsyncIterator[Session]:
+    """A connection of its own, and the lock that lets one clean-up run at a time, until the block ends.
+
+    Raises:
+        CleanUpInProgress: somebody else has the lock.
+    """
+    async with db.own_session() as session:
+        if not await retention.try_clean_up_lock(session):
+            raise CleanUpInProgress
+        try:
+            yield session
+        finally:
+            await retention.clean_up_unlock(session)
+
+
+async def sweep(session: Session, cutoffs: Sequence[Cutoff], *, details: dict[str, Any], act: Act) -> dict[str, int]:
+    """Delete all that is old, batch by batch with pauses between; how many jobs by type. What is being changed is met again at the end."""
+    deleted: dict[str, int] = {}
+    start: Place | None = retention.START
+    for looks_left in reversed(range(_MORE_LOOKS + 1)):
+        place, start = start, None
+        while place:
+            after = place
+            batch = await unhurried(lambda: retention.clean_up_jobs(session, cutoffs, after=after, details=details, act=act))  # noqa: B023
+            _add(deleted, batch.deleted)
+            if batch.passed_over:
+                start = start or place
+            place = batch.last
+        if not start:
+            break
+        if looks_left:
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+    return deleted
+
+
+async def unhurried(act: Callable[[], Awaitable[T]]) -> T:
+    """What it returns, after a pause that leaves the server to others for longer than it took."""
+    began_at = time.monotonic()
+    done = await act()
+    await asyncio.sleep(_PAUSE_PER_WORK * (time.monotonic() - began_at))
+    return done
+
+
+def _add(total: dict[str, int], counts: dict[str, int]) -> None:
+    for job_type, count in counts.items():
+        total[job_type] = total.get(job_type, 0) + count
