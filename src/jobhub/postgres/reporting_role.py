@@ -5,12 +5,15 @@ PostgreSQL leaves to every role whatever is revoked (docs/reporting.md).
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import namedtuple_row
 
 from jobhub.domain.errors import OperatorError
+
+Connection = psycopg.Connection[Any]
 
 ROLE = "jobhub_report"
 CONNECTION_LIMIT = 5  # three reports at once, and somebody who looks for a fourth; a quarter of what a small server has left over
@@ -54,7 +57,7 @@ def set_up_reporting_role(dsn: str, *, may_read_private: bool, password: str | N
         raise OperatorError(f"The database can't be reached, or is busy: {str(error).strip()}") from error
 
 
-def _missing(connection: psycopg.Connection) -> list[str]:
+def _missing(connection: Connection) -> list[str]:
     """The statements that make of what is there the role it should be."""
     settings = SETTINGS | (SETTINGS_SINCE_17 if connection.info.server_version >= 170_000 else {})
     row = connection.execute(
@@ -71,7 +74,7 @@ def _missing(connection: psycopg.Connection) -> list[str]:
     ]
 
 
-def _bring_about(connection: psycopg.Connection, statements: Sequence[str], password: str | None) -> None:
+def _bring_about(connection: Connection, statements: Sequence[str], password: str | None) -> None:
     by_hand = [*statements, *([f"\\password {ROLE}"] if password else [])]
     try:
         for statement in statements:
@@ -87,7 +90,7 @@ def _bring_about(connection: psycopg.Connection, statements: Sequence[str], pass
         ) from error
 
 
-def _keep_rights_of_others(connection: psycopg.Connection) -> None:
+def _keep_rights_of_others(connection: Connection) -> None:
     """Give whoever owns or was granted anything in this database, by name, what they had as everybody."""
     keepers = connection.execute(
         "SELECT rolname AS name, has_schema_privilege(pg_roles.oid, 'public', 'USAGE') AS may_use,"
@@ -109,13 +112,13 @@ def _keep_rights_of_others(connection: psycopg.Connection) -> None:
             connection.execute(sql.SQL("GRANT TEMPORARY ON DATABASE {} TO {}").format(_database(connection), name))
 
 
-def _take_from_public(connection: psycopg.Connection) -> None:
+def _take_from_public(connection: Connection) -> None:
     """What every role has unless it is revoked: temporary tables, and the way to our functions."""
     connection.execute(sql.SQL("REVOKE TEMPORARY, CREATE ON DATABASE {} FROM PUBLIC").format(_database(connection)))
     connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
 
 
-def _grant(connection: psycopg.Connection, *, may_read_private: bool) -> list[str]:
+def _grant(connection: Connection, *, may_read_private: bool) -> list[str]:
     """The views it may read; whatever else it was granted here is taken back."""
     views = [
         row.name
@@ -138,11 +141,11 @@ def _grant(connection: psycopg.Connection, *, may_read_private: bool) -> list[st
     return views
 
 
-def _database(connection: psycopg.Connection) -> sql.Identifier:
+def _database(connection: Connection) -> sql.Identifier:
     return sql.Identifier(connection.info.dbname)
 
 
-def _faults(connection: psycopg.Connection, views: Sequence[str]) -> list[str]:
+def _faults(connection: Connection, views: Sequence[str]) -> list[str]:
     """What the role can do in this database, by whatever way, beyond reading the views: each with what to run against it."""
     rows = connection.execute(_FAULTS, {"role": ROLE, "views": list(views)})
     return [row.fault for row in rows]
@@ -160,16 +163,16 @@ FROM reader
 INNER JOIN pg_auth_members ON pg_auth_members.member = reader.oid
 INNER JOIN pg_roles AS granted ON pg_auth_members.roleid = granted.oid
 UNION ALL
-SELECT format('it may create %%s in the database %%2$I (REVOKE CREATE, TEMPORARY ON DATABASE %%2$I FROM PUBLIC)',
-    'temporary tables or schemas', current_database())
+SELECT format('it may create temporary tables or schemas in the database %%1$I (REVOKE CREATE, TEMPORARY ON DATABASE %%1$I FROM PUBLIC)',
+    current_database())
 FROM reader
-WHERE has_database_privilege(reader.oid, current_database(), 'TEMPORARY') OR has_database_privilege(reader.oid, current_database(), 'CREATE')
+WHERE has_database_privilege(reader.oid, current_database(), 'TEMPORARY, CREATE')
 UNION ALL
 SELECT format('it may use the schema %%1$I, as everybody may (REVOKE ALL ON SCHEMA %%1$I FROM PUBLIC)', nspname)
 FROM reader CROSS JOIN pg_namespace
 WHERE nspname = 'public' AND has_schema_privilege(reader.oid, pg_namespace.oid, 'USAGE, CREATE')
 UNION ALL
-SELECT format('it may read or write %%s (REVOKE ALL ON %%s FROM %%I, PUBLIC)', pg_class.oid::regclass, pg_class.oid::regclass, rolname)
+SELECT format('it may read or write %%1$s (REVOKE ALL ON %%1$s FROM %%2$I, PUBLIC)', pg_class.oid::regclass, rolname)
 FROM reader CROSS JOIN pg_class
 WHERE relnamespace IN ('public'::regnamespace, 'reporting'::regnamespace)
     AND relkind IN ('r', 'p', 'v', 'm', 'f')
