@@ -163,7 +163,8 @@ def long_history(sql, alice):
             f"""
             INSERT INTO {table} (resolution, at, job_type, {column})
             SELECT resolution, '2026-01-01T00:00:00Z'::timestamptz + n * ('1 ' || resolution)::interval, 'type' || t, {value}
-            FROM generate_series(1, 1000) AS n, generate_series(1, 20) AS t, unnest(enum_range(NULL::stat_resolution)) AS resolution
+            FROM generate_series(1, 1000) AS n, generate_series(1, 20) AS t,
+                unnest(ARRAY['minute', 'hour', 'day']::stat_resolution[]) AS resolution
             """
         )
     sql.execute("ANALYZE")

@@ -278,6 +278,18 @@ def test_an_owner_who_may_not_make_roles_is_told_what_to_let_run_and_then_can(no
         set_up_reporting_role(owner_dsn, may_read_private=False, password=PASSWORD)
 
 
+def test_somebody_who_owns_nothing_here_is_told_so(reader_dsn, dsn, sql):
+    name = f"somebody_{os.getpid()}"
+    sql.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{PASSWORD}'")
+    try:
+        with pytest.raises(OperatorError, match="Only the owner of the database"):
+            set_up_reporting_role(
+                as_url(conninfo_to_dict(dsn) | {"user": name, "password": PASSWORD}), may_read_private=False, password=None
+            )
+    finally:
+        sql.execute(f"DROP ROLE {name}")
+
+
 def test_roles_that_have_rights_here_keep_what_they_had_as_everybody(dsn, sql):
     keeper, stranger = f"keeper_{os.getpid()}", f"stranger_{os.getpid()}"
     sql.execute(f"CREATE ROLE {keeper}")

@@ -16,7 +16,7 @@ from jobhub.domain.errors import OperatorError
 Connection = psycopg.Connection[Any]
 
 ROLE = "jobhub_report"
-CONNECTION_LIMIT = 5  # three reports at once, and somebody who looks for a fourth; a quarter of what a small server has left over
+CONNECTION_LIMIT = 5  # three reports at once, and two who look what keeps theirs waiting
 MIN_PASSWORD_BYTES = 12  # as for users
 SETTINGS = {
     "default_transaction_read_only": "on",
@@ -53,6 +53,10 @@ def set_up_reporting_role(dsn: str, *, may_read_private: bool, password: str | N
             if faults := _faults(connection, views):
                 raise OperatorError(f"Nothing was changed, because {ROLE} could still do what it must not: {'; '.join(faults)}.")
             return views
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise OperatorError(
+            f"Only the owner of the database and of all in it can say what {ROLE} reads: {error.diag.message_primary}."
+        ) from error
     except psycopg.OperationalError as error:
         raise OperatorError(f"The database can't be reached, or is busy: {str(error).strip()}") from error
 
