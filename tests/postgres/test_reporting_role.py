@@ -180,7 +180,7 @@ def rights(dsn: str) -> list[tuple]:
             "SELECT relname, relacl::text FROM pg_class WHERE relacl IS NOT NULL"
             " AND relnamespace IN ('public'::regnamespace, 'reporting'::regnamespace)"
             " UNION ALL SELECT proname, proacl::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proacl IS NOT NULL"
-            " UNION ALL SELECT nspname, nspacl::text FROM pg_namespace WHERE nspname IN ('public', 'reporting')"
+            " UNION ALL SELECT nspname, nspacl::text FROM pg_namespace WHERE nspname IN ('jobhub', 'public', 'reporting')"
             " UNION ALL SELECT 'database', datacl::text FROM pg_database WHERE datname = current_database() ORDER BY 1, 2"
         ).fetchall()
 
@@ -194,13 +194,14 @@ def test_making_it_twice_changes_nothing(reader_dsn, dsn):
 
 
 def test_what_was_granted_or_changed_since_is_put_right(reader_dsn, dsn, sql):
+    sql.execute("CREATE SCHEMA IF NOT EXISTS jobhub; REVOKE ALL ON SCHEMA jobhub FROM PUBLIC")
     before = role(dsn), rights(dsn)
     for change in (
         f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {ROLE}",
         f"GRANT SELECT (email) ON users TO {ROLE}",
         f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {ROLE}",
         f"GRANT EXECUTE ON FUNCTION unhold_deliveries TO {ROLE}",
-        f"GRANT ALL ON SCHEMA public, reporting TO {ROLE}",
+        f"GRANT ALL ON SCHEMA jobhub, public, reporting TO {ROLE}",
         f"GRANT ALL ON reporting.jobs_v1, reporting.owners_private_v1 TO {ROLE}",
         f"GRANT ALL ON DATABASE {sql.info.dbname} TO {ROLE}",
         f"GRANT TEMPORARY ON DATABASE {sql.info.dbname} TO PUBLIC",
@@ -217,6 +218,7 @@ def test_what_was_granted_or_changed_since_is_put_right(reader_dsn, dsn, sql):
 
 
 def test_what_could_be_read_some_other_way_is_refused_and_said(reader_dsn, dsn, sql):
+    sql.execute("CREATE SCHEMA IF NOT EXISTS jobhub; GRANT USAGE ON SCHEMA jobhub TO PUBLIC")
     sql.execute("GRANT SELECT ON users TO PUBLIC")
     sql.execute(f"GRANT pg_monitor TO {ROLE}")
     sql.execute(f"ALTER ROLE {ROLE} CREATEROLE")
@@ -228,7 +230,12 @@ def test_what_could_be_read_some_other_way_is_refused_and_said(reader_dsn, dsn, 
         sql.execute(f"REVOKE pg_monitor FROM {ROLE}")
 
     assert str(refused.value).startswith("Nothing was changed, because jobhub_report could still do what it must not: ")
-    for remedy in (f"REVOKE ALL ON users FROM {ROLE}, PUBLIC", f"REVOKE pg_monitor FROM {ROLE}", f"ALTER ROLE {ROLE} NOSUPERUSER"):
+    for remedy in (
+        f"REVOKE ALL ON users FROM {ROLE}, PUBLIC",
+        "REVOKE ALL ON SCHEMA jobhub FROM PUBLIC",
+        f"REVOKE pg_monitor FROM {ROLE}",
+        f"ALTER ROLE {ROLE} NOSUPERUSER",
+    ):
         assert remedy in str(refused.value)
 
 

@@ -28,7 +28,7 @@ SETTINGS = {
     "statement_timeout": "2min",  # while it reads, nothing is cleaned up behind the workers
 }
 SETTINGS_SINCE_17 = {"transaction_timeout": "10min"}  # or one snapshot could be held by a short statement a minute
-_OURS = "public, reporting"
+_OURS = ("jobhub", "public", "reporting")  # the schemas with something of ours, as far as this version has them
 _LOCK = 7203641858  # any number nobody else uses, and not that of migrations
 
 
@@ -132,9 +132,9 @@ def _grant(connection: Connection, *, may_read_private: bool) -> list[str]:
             [may_read_private],
         )
     ]
-    for kind in ("TABLES", "SEQUENCES", "ROUTINES"):
-        connection.execute(f"REVOKE ALL ON ALL {kind} IN SCHEMA {_OURS} FROM {ROLE}".encode())
-    connection.execute(f"REVOKE ALL ON SCHEMA {_OURS} FROM {ROLE}".encode())
+    for row in connection.execute("SELECT nspname AS name FROM pg_namespace WHERE nspname = ANY(%s)", [list(_OURS)]).fetchall():
+        for what in ("SCHEMA", "ALL TABLES IN SCHEMA", "ALL SEQUENCES IN SCHEMA", "ALL ROUTINES IN SCHEMA"):
+            connection.execute(f'REVOKE ALL ON {what} "{row.name}" FROM {ROLE}'.encode())
     connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM {}").format(_database(connection), sql.Identifier(ROLE)))
     connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(_database(connection), sql.Identifier(ROLE)))
     connection.execute(f"GRANT USAGE ON SCHEMA reporting TO {ROLE}".encode())
@@ -174,7 +174,7 @@ WHERE has_database_privilege(reader.oid, current_database(), 'TEMPORARY, CREATE'
 UNION ALL
 SELECT format('it may use the schema %%1$I, as everybody may (REVOKE ALL ON SCHEMA %%1$I FROM PUBLIC)', nspname)
 FROM reader CROSS JOIN pg_namespace
-WHERE nspname = 'public' AND has_schema_privilege(reader.oid, pg_namespace.oid, 'USAGE, CREATE')
+WHERE nspname IN ('jobhub', 'public') AND has_schema_privilege(reader.oid, pg_namespace.oid, 'USAGE, CREATE')
 UNION ALL
 SELECT format('it may read or write %%1$s (REVOKE ALL ON %%1$s FROM %%2$I, PUBLIC)', pg_class.oid::regclass, rolname)
 FROM reader CROSS JOIN pg_class
