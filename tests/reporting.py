@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -20,6 +21,16 @@ def set_up_reader(dsn: str, *, may_read_private: bool = False) -> str:
     """The database's address as the role of reports, which is made for it."""
     set_up_reporting_role(dsn, may_read_private=may_read_private, password=PASSWORD)
     return as_url(conninfo_to_dict(dsn) | {"user": ROLE, "password": PASSWORD})
+
+
+def role(dsn: str) -> Any:
+    """The role as the catalog has it."""
+    with psycopg.connect(dsn, row_factory=psycopg.rows.namedtuple_row) as connection:
+        return connection.execute(
+            "SELECT rolcanlogin, rolconnlimit, ARRAY(SELECT unnest(setconfig) FROM pg_db_role_setting WHERE setrole = pg_roles.oid"
+            " AND setdatabase = 0 ORDER BY 1) AS settings FROM pg_roles WHERE rolname = %s",
+            [ROLE],
+        ).fetchone()
 
 
 def make_stats(
