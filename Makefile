@@ -12,7 +12,7 @@ SECONDS ?= 60
 SEED ?= 1
 FAULTS := .faults
 
-.PHONY: help install install-dev run test model faults fuzz bench docs check audit fmt lock clean
+.PHONY: help install install-dev run test model faults fuzz bench docs docs-reporting check audit fmt lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -63,6 +63,9 @@ fuzz: install-dev ## let schemathesis send EXAMPLES requests (100) to every oper
 
 bench: $(VENV)/.bench $(NODE_PEERS)/node_modules/.package-lock.json ## measure what the documents claim about speed (bench/README.md); QUICK=1, ARGS="--only drain"
 	$(BIN)/python -m bench --markdown bench-report.md $(if $(QUICK),--quick) $(ARGS)
+
+docs-reporting: install-dev ## make docs/reporting.md anew from its template, the comments of the views and the headers of the reports
+	$(BIN)/python -m tests.contract.reporting_page
 
 check: install-dev ## format, lint, types, layers, SQL, links and the site
 	$(BIN)/ruff format --check .

@@ -12,7 +12,7 @@ import time
 import traceback
 from types import ModuleType
 
-from bench import backlog, drain, goals, history, latency, promote, retention, rollups, run, submit, waiting, worker_start
+from bench import backlog, drain, goals, history, latency, promote, reports_beside, retention, rollups, run, submit, waiting, worker_start
 from bench.goals import Goal
 from bench.machine import describe
 from bench.server import Server, running_server
@@ -22,6 +22,7 @@ SCRIPTS: dict[str, ModuleType] = {
     "latency": latency,
     "submit": submit,
     "backlog": backlog,
+    "reports_beside": reports_beside,
     "promote": promote,
     "waiting": waiting,
     "worker_start": worker_start,

@@ -24,7 +24,7 @@ from jobhub.postgres.embedded import start_server
 from jobhub.postgres.migrations import migrate
 from jobhub.store.database import Database
 from jobhub.web.edge import Edge
-from tests import factories
+from tests import factories, reporting
 from tests.databases import Databases
 
 
@@ -93,6 +93,19 @@ async def db(dsn: str) -> AsyncIterator[Database]:
 def sql(dsn: str) -> Iterator[psycopg.Connection]:
     """A plain connection that sees and does what no statement of the program does."""
     with psycopg.connect(dsn, autocommit=True, row_factory=psycopg.rows.namedtuple_row) as connection:
+        yield connection
+
+
+@pytest.fixture
+def reader_dsn(dsn: str) -> str:
+    """The test's database as the role of reports reaches it."""
+    return reporting.set_up_reader(dsn)
+
+
+@pytest.fixture
+def reader(reader_dsn: str) -> Iterator[psycopg.Connection]:
+    """A connection of the role of reports."""
+    with psycopg.connect(reader_dsn, autocommit=True, row_factory=psycopg.rows.namedtuple_row) as connection:
         yield connection
 
 

@@ -2,14 +2,26 @@
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 _numbers = itertools.count(1)
+
+
+def as_url(given: Mapping[str, Any]) -> str:
+    """An address that is given in its parts."""
+    user, password = given.get("user", "postgres"), given.get("password")
+    login = f"{user}:{quote(password, safe='')}@" if password else f"{user}@"
+    host, port, name = str(given.get("host", "")), given.get("port"), given["dbname"]
+    if host.startswith("/"):
+        return f"postgresql://{login}/{name}?host={host}"
+    return f"postgresql://{login}{host}{f':{port}' if port else ''}/{name}"
 
 
 class Databases:
@@ -20,13 +32,7 @@ class Databases:
 
     def dsn(self, name: str) -> str:
         """The address of a database, as a URL: asyncpg takes no other form."""
-        given = conninfo_to_dict(self._server_dsn)
-        user, password = given.get("user", "postgres"), given.get("password")
-        login = f"{user}:{password}@" if password else f"{user}@"
-        host, port = str(given.get("host", "")), given.get("port")
-        if host.startswith("/"):
-            return f"postgresql://{login}/{name}?host={host}"
-        return f"postgresql://{login}{host}{f':{port}' if port else ''}/{name}"
+        return as_url(conninfo_to_dict(self._server_dsn) | {"dbname": name})
 
     @contextmanager
     def create(self, template: str | None = None) -> Iterator[tuple[str, str]]:

@@ -1,5 +1,7 @@
 -- Jobs that contradict what must always hold. Every row is a bug or somebody's hand in the tables; none is the right answer.
+-- It reads the tables themselves, which is for their owner alone.
 -- param: grace_seconds integer = 60
+\if :{?grace_seconds} \else \set grace_seconds 60 \endif
 SELECT jobs.id AS job_id, 'pending, but its delivery is gone' AS drift, jobs.updated_at AS since
 FROM jobs
 WHERE jobs.status = 'pending'

@@ -1,12 +1,13 @@
 -- Jobs finished per hour and job type.
 -- param: hours integer = 24
+\if :{?hours} \else \set hours 24 \endif
 SELECT
-    date_trunc('hour', completed_at) AS hour,
+    at AS hour,
     job_type,
-    count(*) FILTER (WHERE status = 'completed') AS completed,
-    count(*) FILTER (WHERE status = 'failed') AS failed,
-    count(*) FILTER (WHERE status = 'cancelled') AS cancelled
-FROM jobs
-WHERE completed_at > now() - make_interval(hours => :hours::integer)
-GROUP BY 1, 2
-ORDER BY 1, 2;
+    completed,
+    failed,
+    cancelled
+FROM reporting.job_stats_by_hour_v1
+WHERE at > now() - make_interval(hours => :hours::integer)
+    AND completed + failed + cancelled > 0
+ORDER BY at, job_type;

@@ -29,6 +29,8 @@ SELECT 'label', typname, enumlabel, enumsortorder::text FROM pg_enum JOIN pg_typ
 UNION ALL
 SELECT 'comment', objoid::regclass::text, objsubid::text, description FROM pg_description WHERE classoid = 'pg_class'::regclass AND objoid > 16384
 UNION ALL
+SELECT 'view', schemaname, viewname, definition FROM pg_views WHERE schemaname IN ('public', 'reporting')
+UNION ALL
 SELECT 'option', relname, 'reloptions', array_to_string(reloptions, ',') FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND reloptions IS NOT NULL
 ORDER BY 1, 2, 3, 4

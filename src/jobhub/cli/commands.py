@@ -104,6 +104,14 @@ def run_migrate(settings: Settings) -> list[str]:
     return migrate(database_url(settings))
 
 
+def set_up_reporting(settings: Settings, *, may_read_private: bool, password: str | None) -> str:
+    """A sentence on what the role of reports may read now."""
+    from jobhub.postgres.reporting_role import ROLE, set_up_reporting_role
+
+    views = set_up_reporting_role(database_url(settings), may_read_private=may_read_private, password=password)
+    return f"role {ROLE} reads {len(views)} views, {'private ones too' if may_read_private else 'none of them private'}"
+
+
 def add_user(settings: Settings, *, email: str, role: str, password: str) -> User:
     """A new account."""
     from jobhub.services import accounts

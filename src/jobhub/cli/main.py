@@ -57,12 +57,20 @@ def worker(concurrency: int | None, queues: str | None) -> None:
 
 
 @jobhub.command()
-def migrate() -> None:
+@click.option("--reporting-role", is_flag=True, help="Then make jobhub_report, a role that reads the reporting views, or put it right.")
+@click.option("--reporting-private", is_flag=True, help="Let it read parameters, results, users' words and e-mail addresses too.")
+@click.option("--password-stdin", is_flag=True, help="Read its password from standard input; else it keeps the one it has, or none.")
+def migrate(reporting_role: bool, reporting_private: bool, password_stdin: bool) -> None:
     """Bring the database to the newest schema."""
-    from jobhub.cli.commands import run_migrate
+    from jobhub.cli.commands import run_migrate, set_up_reporting
 
+    if not reporting_role and (reporting_private or password_stdin):
+        raise click.UsageError("--reporting-private and --password-stdin go with --reporting-role.")
+    password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
     for name in run_migrate(_settings()):
         click.echo(f"applied {name}")
+    if reporting_role:
+        click.echo(set_up_reporting(_settings(), may_read_private=reporting_private, password=password))
 
 
 @jobhub.group()

@@ -18,6 +18,9 @@ from jobhub.store.connections import AWAY, connect
 from jobhub.store.statements import Statement, parse
 
 _PARAMETER = re.compile(r"^-- param: (\w+) (integer|number|text|boolean|timestamptz) = (.*)$", re.MULTILINE)
+# What psql alone understands: lines that give a parameter its default, and `:'name'`, which puts its value in quotes.
+_COMMAND = re.compile(r"^\\.*$", re.MULTILINE)
+_QUOTED = re.compile(r":'(\w+)'")
 _TYPES: dict[str, Any] = {
     "integer": Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)],
     "number": float,
@@ -74,7 +77,7 @@ def _read(name: str, text: str) -> Report:
         title=text.partition("\n")[0].removeprefix("-- "),
         types={parameter: kind for parameter, (kind, _) in declared.items()},
         defaults={parameter: msgspec.convert(default, _TYPES[kind], strict=False) for parameter, (kind, default) in declared.items()},
-        statement=parse(name, text),
+        statement=parse(name, _QUOTED.sub(r":\1", _COMMAND.sub("", text))),
     )
 
 
