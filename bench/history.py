@@ -1,6 +1,6 @@
 """How long pages of a long history take over HTTP: `jobhub serve` on a database with a million finished jobs, or as many as asked for.
 
-    .venv/bin/python -m bench.history [--rows 0 1000000] [--seconds 2] [--connections 1 8]
+    .venv/bin/python -m bench.history [--rows 0 1000000] [--seconds 2] [--connections 1 8] [--data-dir DIR]
 
 The history (bench/history_fill.py) has 1,000 users of very different sizes, 20 job types, mostly completed jobs, tags on some, and one attempt
 for each job. Times are those of the load generator (bench/load.py) over keep-alive connections; the server's cache is as the requests
@@ -11,9 +11,11 @@ import argparse
 import json
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -31,7 +33,7 @@ QUICK = {"rows": [0, 200_000], "seconds": 0.3}
 GOAL_MS = 50.0
 WARM_UP_SECONDS = 0.3
 
-# (name, who asks, path); {after}, {before}, {cursor}, {job} and {owner} are filled in
+# (name, who asks, path); what stands in braces is filled in (_places)
 REQUESTS = [
     ("own, first page", SMALL, "/jobs"),
     ("own, first page", LARGEST, "/jobs"),
@@ -45,6 +47,9 @@ REQUESTS = [
     ("own, job_type", LARGEST, "/jobs?job_type=bench.type3"),
     ("own, a frequent tag", LARGEST, "/jobs?tag=nightly"),
     ("own, a rare tag", LARGEST, "/jobs?tag=rare"),
+    ("own, two tags", LARGEST, "/jobs?tag=nightly&tag=team7"),
+    ("own, job_type and status=failed", LARGEST, "/jobs?job_type=bench.type3&status=failed"),
+    ("own, a tag and status=failed", LARGEST, "/jobs?tag=nightly&status=failed"),
     ("own, created_after and before", LARGEST, "/jobs?created_after={after}&created_before={before}"),
     ("one job", LARGEST, "/jobs/{job}"),
     ("its attempts", LARGEST, "/jobs/{job}/attempts"),
@@ -52,7 +57,11 @@ REQUESTS = [
     ("admin, owner", "admin", "/jobs/admin/all?owner={owner}"),
     ("admin, q=", "admin", "/jobs/admin/all?q=Report"),
     ("admin, q= (rare)", "admin", "/jobs/admin/all?q=needle"),
+    ("admin, q= (rare), of a day", "admin", "/jobs/admin/all?q=needle&created_after={after}&created_before={day_later}"),
+    ("admin, worker", "admin", "/jobs/admin/all?worker={worker}"),
     ("admin, status=failed", "admin", "/jobs/admin/all?status=failed"),
+    ("admin, job_type", "admin", "/jobs/admin/all?job_type=bench.type3"),
+    ("admin, a frequent tag", "admin", "/jobs/admin/all?tag=nightly"),
     ("statistics, 24h", "admin", "/jobs/admin/statistics?window=24h"),
     ("queue-status", "admin", "/jobs/admin/queue-status"),
 ]
@@ -64,18 +73,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seconds", type=float, default=2.0, help="how long each request is repeated")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="keep the filled databases there, and use those that were kept")
 
 
 def tables(server: Server, options: argparse.Namespace) -> Iterator[Table]:
+    empty = server.template("jobhub-empty", jobhub_peer.prepare)
     for rows in options.rows:
-        with server.database(server.template("jobhub-empty", jobhub_peer.prepare)) as dsn:
-            began_at = time.monotonic()
-            history_fill.fill(dsn, rows)
-            seconds = time.monotonic() - began_at
-            yield _table(dsn, rows, seconds, options)
+        if options.data_dir:
+            with server.kept(f"history of {rows}", empty, partial(history_fill.fill, rows=rows)) as dsn:
+                jobhub_peer.prepare(dsn)  # it may have been made by an older version
+                yield _table(dsn, rows, options)
+        else:
+            with server.database(empty) as dsn:
+                history_fill.fill(dsn, rows)
+                yield _table(dsn, rows, options)
 
 
-def _table(dsn: str, rows: int, seconds: float, options: argparse.Namespace) -> Table:
+def _table(dsn: str, rows: int, options: argparse.Namespace) -> Table:
     with psycopg.connect(dsn, autocommit=True) as connection:
         size = connection.execute("SELECT pg_database_size(current_database()) / 1e9").fetchone()
     assert size is not None
@@ -99,7 +113,7 @@ def _table(dsn: str, rows: int, seconds: float, options: argparse.Namespace) -> 
     return Table(
         title=f"{TITLE}: {rows:,} jobs",
         command=f"python -m bench.history --rows {rows} --seconds {options.seconds}",
-        note=f"Milliseconds, p50 / p99. Filled and analysed in {seconds:.0f} s, {float(size[0]):.1f} GB.",
+        note=f"Milliseconds, p50 / p99. The database has {float(size[0]):.1f} GB.",
         header=["request", "user", *(f"{count} connections" for count in options.connections)],
         rows=lines,
         goals=goals,
@@ -125,7 +139,10 @@ def _places(port: int, tokens: dict[str, str]) -> dict[str, str]:
     page = _get(port, tokens[LARGEST], "/jobs?per_page=100&page=100")
     job = page["jobs"][0]
     first = _get(port, tokens[LARGEST], "/jobs?per_page=1")["jobs"][0]
+    day_later = datetime.fromisoformat(job["created_at"]) + timedelta(days=1)
     return {
+        "day_later": day_later.isoformat().replace("+00:00", "Z"),
+        "worker": _get(port, tokens["admin"], "/jobs/admin/all?per_page=1")["jobs"][0]["worker"],
         "cursor": _get(port, tokens[LARGEST], "/jobs?page=500")["next_cursor"],
         "job": job["id"],
         "after": job["created_at"],

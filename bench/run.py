@@ -28,7 +28,7 @@ def alone(script: ModuleType) -> None:
     script.add_arguments(parser)
     options = parser.parse_args()
     end_on_sigterm()
-    with running_server() as server:
+    with running_server(getattr(options, "data_dir", None)) as server:
         write(goals.markdown(report(script, server, with_quick(script, options), options.markdown)), options.markdown)
 
 

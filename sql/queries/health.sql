@@ -10,6 +10,13 @@ SELECT to_regclass('alembic_version') IS NOT NULL AS present;
 -- returns: at most one row
 SELECT version_num AS revision FROM alembic_version LIMIT 1;
 
+-- name: waits_for_lock
+-- Whether the statement of another session of ours is waiting for a lock.
+-- params:  pid
+-- returns: one row, or none if that session has ended
+-- test:    tests/store/test_listing.py
+SELECT coalesce(wait_event_type = 'Lock', false) AS waits FROM pg_stat_activity WHERE pid = :pid::integer;
+
 -- name: list_setup_faults
 -- What dispatch counts on, as sql/migrations/ made it, and somebody has changed since.
 -- returns: one row per fault: fault, a sentence that says what to do; none if all is well
@@ -28,7 +35,8 @@ SELECT format('the index %s is missing or not valid: make it again as sql/migrat
 FROM unnest(
     ARRAY[
         'deliveries_best_idx', 'deliveries_held_idx', 'jobs_promote_idx', 'jobs_newest_idx', 'jobs_newest_of_owner_idx', 'jobs_finished_brin',
-        'claims_of_worker_idx'
+        'claims_of_worker_idx', 'jobs_unsuccessful_of_owner_idx', 'jobs_unsuccessful_idx', 'jobs_of_owner_by_type_idx', 'jobs_by_type_idx',
+        'tagged_jobs_newest_idx'
     ]
 ) AS needed (name)
 LEFT JOIN pg_index ON pg_index.indexrelid = to_regclass(needed.name)

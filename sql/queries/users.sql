@@ -210,19 +210,36 @@ removed AS (
 SELECT count(*) AS removed FROM removed;
 
 -- name: login_delay
--- How long the next login under this address has to wait: nothing for the first five failures, then 1, 2, 4 … s, at most 15 minutes.
--- params:  email_sha256
+-- How long the next login for this account from this network has to wait: nothing for the first five failures, then 1, 2, 4 … s, at most
+-- 15 minutes.
+-- params:  email_sha256, network
 -- returns: at most one row: seconds, 0 or more
--- index:   login_failures_pkey
+-- index:   login_failures_by_account_and_network_pkey
 SELECT greatest(0, ceil(extract(EPOCH FROM last_failed_at + make_interval(secs => least(900, 2.0 ^ least(failures - 5, 20))) - clock_timestamp())))::integer AS seconds
-FROM login_failures
-WHERE email_sha256 = :email_sha256::bytea AND failures >= 5;
+FROM login_failures_by_account_and_network
+WHERE email_sha256 = :email_sha256::bytea AND network = :network::text::cidr AND failures >= 5;
 
 -- name: count_login
 -- Count a login as failed before its password is looked at, unless it has to wait: so of many at once no more get through than one after
 -- the other. A success forgets the count. After a day without a failure it starts anew.
--- params:  email_sha256
+-- params:  email_sha256, network
 -- returns: one row if it was counted; no row if it has to wait (`login_delay`)
+-- locks:   the counter's row
+-- index:   login_failures_by_account_and_network_pkey
+-- test:    tests/web/test_guessing.py
+INSERT INTO login_failures_by_account_and_network AS known (email_sha256, network, failures, last_failed_at)
+VALUES (:email_sha256::bytea, :network::text::cidr, 1, now())
+ON CONFLICT (email_sha256, network) DO UPDATE
+SET
+    failures = CASE WHEN known.last_failed_at < now() - interval '1 day' THEN 1 ELSE least(known.failures + 1, 1000) END,
+    last_failed_at = now()
+WHERE known.failures < 5 OR known.last_failed_at + make_interval(secs => least(900, 2.0 ^ least(known.failures - 5, 20))) <= now()
+RETURNING failures;
+
+-- name: count_login_for_account
+-- The same for the account, wherever it is tried from: at most so many failures in the hour that begins with the first.
+-- params:  email_sha256, limit
+-- returns: one row if it was counted; no row if the limit is reached (`account_login_delay`)
 -- locks:   the counter's row
 -- index:   login_failures_pkey
 -- test:    tests/web/test_guessing.py
@@ -230,14 +247,27 @@ INSERT INTO login_failures (email_sha256, failures, last_failed_at)
 VALUES (:email_sha256::bytea, 1, now())
 ON CONFLICT (email_sha256) DO UPDATE
 SET
-    failures = CASE
-        WHEN login_failures.last_failed_at < now() - interval '1 day' THEN 1
-        ELSE least(login_failures.failures + 1, 1000)
-    END,
+    failures = CASE WHEN login_failures.since <= now() - interval '1 hour' THEN 1 ELSE login_failures.failures + 1 END,
+    since = CASE WHEN login_failures.since <= now() - interval '1 hour' THEN now() ELSE login_failures.since END,
     last_failed_at = now()
-WHERE login_failures.failures < 5
-    OR login_failures.last_failed_at + make_interval(secs => least(900, 2.0 ^ least(login_failures.failures - 5, 20))) <= now()
+WHERE login_failures.since <= now() - interval '1 hour' OR login_failures.failures < :limit::integer
 RETURNING failures;
+
+-- name: account_login_delay
+-- How long an account whose limit is reached has to wait, wherever it is tried from.
+-- params:  email_sha256
+-- returns: at most one row: seconds, 0 or more
+-- index:   login_failures_pkey
+SELECT greatest(0, ceil(extract(EPOCH FROM since + interval '1 hour' - clock_timestamp())))::integer AS seconds
+FROM login_failures
+WHERE email_sha256 = :email_sha256::bytea;
+
+-- name: uncount_login_for_account
+-- Take back what was counted for a login that succeeded. The failures of others stay: whoever guesses gets no more tries by it.
+-- params:  email_sha256
+-- locks:   the counter's row
+-- index:   login_failures_pkey
+UPDATE login_failures SET failures = failures - 1 WHERE email_sha256 = :email_sha256::bytea AND failures > 0;
 
 -- name: count_login_from_network
 -- The same for where it comes from: at most so many failures in the hour that begins with the first.
@@ -288,13 +318,13 @@ removed AS (
 )
 SELECT count(*) AS removed FROM removed;
 
--- name: remove_old_login_failures
--- Forget at most 1,000 counters of addresses nobody has tried for a day: the next failure would start them anew.
+-- name: remove_old_account_failures
+-- Forget at most 1,000 counters of accounts whose hour is over: the next failure would start them anew.
 -- returns: one row: how many
 WITH old AS (
     SELECT login_failures.email_sha256 FROM login_failures
-    WHERE login_failures.last_failed_at < now() - interval '1 day'
-    ORDER BY login_failures.last_failed_at
+    WHERE login_failures.since <= now() - interval '1 hour'
+    ORDER BY login_failures.since
     LIMIT 1000
     FOR UPDATE SKIP LOCKED
 ),
@@ -305,8 +335,26 @@ removed AS (
 )
 SELECT count(*) AS removed FROM removed;
 
+-- name: remove_old_login_failures
+-- Forget at most 1,000 counters of accounts nobody has tried from that network for a day: the next failure would start them anew.
+-- returns: one row: how many
+WITH old AS (
+    SELECT known.email_sha256, known.network FROM login_failures_by_account_and_network AS known
+    WHERE known.last_failed_at < now() - interval '1 day'
+    ORDER BY known.last_failed_at
+    LIMIT 1000
+    FOR UPDATE SKIP LOCKED
+),
+removed AS (
+    DELETE FROM login_failures_by_account_and_network AS known
+    USING old
+    WHERE known.email_sha256 = old.email_sha256 AND known.network = old.network
+    RETURNING known.network
+)
+SELECT count(*) AS removed FROM removed;
+
 -- name: forget_login_failures
--- Start the count anew after a success.
--- params:  email_sha256
--- index:   login_failures_pkey
-DELETE FROM login_failures WHERE email_sha256 = :email_sha256::bytea;
+-- Start the count of an account and a network anew after a success.
+-- params:  email_sha256, network
+-- index:   login_failures_by_account_and_network_pkey
+DELETE FROM login_failures_by_account_and_network WHERE email_sha256 = :email_sha256::bytea AND network = :network::text::cidr;

@@ -6,10 +6,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from jobhub.domain.jobs import JobStatus
-from jobhub.store import listing
 from jobhub.store.dispatch import FRONT, PLANNER_SETTINGS
-from jobhub.store.listing import JobFilter
 from jobhub.store.statements import statements
 from tests import factories
 
@@ -212,32 +209,3 @@ def test_what_limits_count_is_found_by_index_even_with_a_plan_made_when_there_wa
 
     assert _WHOLE_SCAN.findall(text) == []
     assert all(name in text for name in ("jobs_newest_of_owner_idx", "jobs_scheduled_of_owner_idx", "deliveries_of_owner_idx"))
-
-
-class Composed:
-    """Takes down what `store.listing` would run."""
-
-    async def fetch_composed(self, sql, values):
-        self.sql, self.values = sql, values
-        return [{"total": 0}]
-
-
-@pytest.mark.parametrize("part", ["first page", "next page"])
-async def test_a_page_of_ones_own_jobs_is_read_in_the_order_of_its_index(sql, alice, many_jobs, part):
-    composed = Composed()
-    after = (NOW, ONE) if part == "next page" else None
-    with pytest.raises((KeyError, AttributeError, TypeError)):  # there is no row to make a job of
-        await listing.list_jobs(composed, JobFilter(owner_id=alice.id), offset=0, limit=21, after=after)
-
-    text = plan(sql, composed.sql, composed.values)
-
-    assert "jobs_newest_of_owner_idx" in text
-    assert not _SCAN.search(text)
-    assert "Sort" not in text
-
-
-async def test_the_total_of_ones_own_jobs_is_counted_by_index(sql, alice, many_jobs):
-    composed = Composed()
-    await listing.count_jobs(composed, JobFilter(owner_id=factories.new_id(), statuses=(JobStatus.FAILED,)))
-
-    assert not _SCAN.search(plan(sql, composed.sql, composed.values))

@@ -120,7 +120,7 @@ async def test_a_transaction_whose_caller_is_cancelled_leaves_nothing_and_its_co
 
         async def change() -> None:
             async with db.transaction() as session:
-                await guessing.count_login(session, b"x" * 32)
+                await guessing.count_login_for_account(session, b"x" * 32, limit=100)
                 await users.list_users(session)
 
         with locked_users(sql):

@@ -55,7 +55,7 @@ async def waiting_commit(db: Database, sql: psycopg.Connection):
     """A write whose commit waits for the standby, and the process that serves it."""
     async with asyncio.timeout(10):
         while True:
-            writing = asyncio.create_task(guessing.count_login(db, factories.new_id().bytes * 2))
+            writing = asyncio.create_task(guessing.count_login_for_account(db, factories.new_id().bytes * 2, limit=100))
             while not writing.done():
                 if found := sql.execute(WAITING).fetchall():
                     return writing, found[0].pid
@@ -93,7 +93,7 @@ async def test_a_commit_of_a_transaction_somebody_else_cancelled_is_no_success(d
 
         async def change() -> None:
             async with db.transaction() as session:
-                await guessing.count_login(session, b"x" * 32)
+                await guessing.count_login_for_account(session, b"x" * 32, limit=100)
 
         changing = asyncio.create_task(change())
         found = await until(lambda: sql.execute(WAITING + " AND pid <> %s", [pid]).fetchall())

@@ -11,6 +11,7 @@ from jobhub.store.jobs import Act
 from tests import factories
 
 FINGERPRINT = b"f" * 32
+NETWORK = "192.0.2.1/32"
 ACT = Act(actor_id=None, request_id="r")
 
 
@@ -25,6 +26,12 @@ async def test_a_taken_address_makes_no_account_and_no_audit_row(db, sql, alice)
 
     assert await store.create_user(db, act=ACT, **given) is None
     assert sql.execute("SELECT FROM audit_log").fetchall() == []
+
+
+def make_failures(sql, failures, ago, *, network=NETWORK):
+    sql.execute(
+        "INSERT INTO login_failures_by_account_and_network VALUES (%s, %s, %s, now() - %s::interval)", [FINGERPRINT, network, failures, ago]
+    )
 
 
 # (failures so far, seconds since the last, whether the next has to wait)
@@ -43,19 +50,41 @@ DELAYS = [
 
 @pytest.mark.parametrize(("failures", "seconds_ago", "must_wait"), DELAYS)
 async def test_each_failure_after_the_fifth_doubles_the_wait_up_to_fifteen_minutes(db, sql, failures, seconds_ago, must_wait):
-    sql.execute("INSERT INTO login_failures VALUES (%s, %s, now() - make_interval(secs => %s))", [FINGERPRINT, failures, seconds_ago])
+    make_failures(sql, failures, f"{seconds_ago} s")
 
-    assert (await guessing.login_delay(db, FINGERPRINT) > 0) is must_wait
-    assert await guessing.count_login(db, FINGERPRINT) is not must_wait
+    assert (await guessing.login_delay(db, FINGERPRINT, network=NETWORK) > 0) is must_wait
+    assert await guessing.count_login(db, FINGERPRINT, network=NETWORK) is not must_wait
 
 
 @pytest.mark.parametrize(("hours_ago", "failures"), [(23, 8), (25, 1)])
 async def test_after_a_day_the_count_starts_anew(db, sql, hours_ago, failures):
-    sql.execute("INSERT INTO login_failures VALUES (%s, 7, now() - make_interval(hours => %s))", [FINGERPRINT, hours_ago])
+    make_failures(sql, 7, f"{hours_ago} h")
 
-    assert await guessing.count_login(db, FINGERPRINT)
+    assert await guessing.count_login(db, FINGERPRINT, network=NETWORK)
 
-    assert sql.execute("SELECT failures FROM login_failures").fetchone().failures == failures
+    assert sql.execute("SELECT failures FROM login_failures_by_account_and_network").fetchone().failures == failures
+
+
+@pytest.mark.parametrize(("minutes_ago", "failures", "must_wait"), [(0, 2, False), (59, 3, True), (61, 3, False), (0, 0, False)])
+async def test_an_account_has_its_limit_of_failures_an_hour_wherever_they_come_from(db, sql, minutes_ago, failures, must_wait):
+    sql.execute(
+        "INSERT INTO login_failures VALUES (%s, %s, now(), now() - make_interval(mins => %s))", [FINGERPRINT, failures, minutes_ago]
+    )
+
+    assert await guessing.count_login_for_account(db, FINGERPRINT, limit=3) is not must_wait
+    assert 0 < await guessing.account_login_delay(db, FINGERPRINT) <= 3600
+    assert (await guessing.account_login_delay(db, FINGERPRINT) <= 60) is must_wait
+
+
+async def test_only_counters_nobody_adds_to_any_more_are_forgotten(db, sql):
+    make_failures(sql, 3, "25 h", network="192.0.2.2/32")
+    make_failures(sql, 3, "23 h")
+    for fingerprint, minutes_ago in ((FINGERPRINT, 59), (b"g" * 32, 61)):
+        sql.execute("INSERT INTO login_failures VALUES (%s, 9, now(), now() - make_interval(mins => %s))", [fingerprint, minutes_ago])
+
+    assert [await guessing.remove_old_login_failures(db), await guessing.remove_old_account_failures(db)] == [1, 1]
+    assert sql.execute("SELECT network::text FROM login_failures_by_account_and_network").fetchall() == [(NETWORK,)]
+    assert sql.execute("SELECT email_sha256 FROM login_failures").fetchall() == [(FINGERPRINT,)]
 
 
 async def test_a_hash_is_renewed_only_if_it_is_still_the_same(db, sql, alice):

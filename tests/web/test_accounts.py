@@ -64,7 +64,7 @@ async def test_nobody_can_tell_why_a_login_failed(api, carol, sql):
 @pytest.mark.parametrize("email", ["carol@example.org", "nobody@example.org"])
 async def test_after_five_failures_a_login_has_to_wait_whether_the_user_exists_or_not(api, carol, sql, email):
     failures = [await log_in(api, email=email, password="wrong") for _ in range(5)]
-    sql.execute("UPDATE login_failures SET failures = 8")  # 8 s: a wait this test can't outlive
+    sql.execute("UPDATE login_failures_by_account_and_network SET failures = 8")  # 8 s: a wait this test can't outlive
     throttled = await log_in(api, email=email.upper())
 
     assert [answer.status_code for answer in failures] == [401] * 5
@@ -74,7 +74,7 @@ async def test_after_five_failures_a_login_has_to_wait_whether_the_user_exists_o
 
 async def test_the_fifth_failure_is_answered_and_the_sixth_is_throttled(api, carol, sql):
     fingerprint = hashlib.sha256(b"carol@example.org").digest()
-    sql.execute("INSERT INTO login_failures VALUES (%s, 4, now())", [fingerprint])
+    sql.execute("INSERT INTO login_failures_by_account_and_network VALUES (%s, '127.0.0.1/32', 4, now())", [fingerprint])
 
     answers = [(await log_in(api, password="wrong")).status_code for _ in range(2)]
 
@@ -83,14 +83,16 @@ async def test_the_fifth_failure_is_answered_and_the_sixth_is_throttled(api, car
 
 async def test_the_throttle_ends_and_a_success_forgets_the_failures(api, carol, sql):
     fingerprint = hashlib.sha256(b"carol@example.org").digest()
-    sql.execute("INSERT INTO login_failures VALUES (%s, 1000, now() - interval '14 min 55 s')", [fingerprint])
+    sql.execute(
+        "INSERT INTO login_failures_by_account_and_network VALUES (%s, '127.0.0.1', 1000, now() - interval '14 min 55 s')", [fingerprint]
+    )
     throttled = await log_in(api)
-    sql.execute("UPDATE login_failures SET last_failed_at = now() - interval '15 min 1 s'")
+    sql.execute("UPDATE login_failures_by_account_and_network SET last_failed_at = now() - interval '15 min 1 s'")
 
     answer = await log_in(api)
 
     assert (throttled.status_code, answer.status_code) == (429, 200)
-    assert sql.execute("SELECT FROM login_failures").fetchall() == []
+    assert sql.execute("SELECT FROM login_failures_by_account_and_network").fetchall() == []
 
 
 async def test_a_refresh_token_works_once_and_its_reuse_revokes_the_family(api, carol, sql):

@@ -25,6 +25,24 @@ async def test_every_response_has_a_request_id_and_careful_headers(api, alice, p
 
 
 @pytest.mark.parametrize(
+    ("statement", "status"), [("UPDATE login_failures SET failures = 100", 429), ("ALTER TABLE users RENAME TO away", 503)]
+)
+async def test_a_throttled_request_and_an_outage_are_answered_with_careful_headers_too(api, sql, statement, status):
+    body = {"email": "nobody@example.org", "password": "a wrong guess"}
+    await api.call(None, "POST", "/auth/token", body)
+    sql.execute(statement)
+
+    response = await api.call(None, "POST", "/auth/token", body)
+
+    assert response.status_code == status
+    assert int(response.headers["retry-after"]) > 0
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["x-frame-options"] == "DENY"
+    assert response.json()["request_id"] == response.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
     "path", ["/livez", "/readyz", "/jobs", "/job-types", "/auth/me", "/openapi.json", "/docs", f"/jobs/{SOME_ID}", "/nothing"]
 )
 async def test_head_is_get_without_a_body(api, alice, path):

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from jobhub.app import create_litestar
+from jobhub.services import guessing
 from jobhub.services.passwords import Passwords
 from jobhub.web.edge import Edge
 from tests import factories
@@ -47,6 +48,13 @@ def carol(sql):
     return make_user(sql, "carol@example.org", password_hash=CHEAP_HASH)
 
 
+def make_failures(sql, failures, *, network="192.0.2.1/32"):
+    """So many of late for Carol's account."""
+    sql.execute(
+        "INSERT INTO login_failures_by_account_and_network VALUES (sha256('carol@example.org'), %s, %s, now())", [network, failures]
+    )
+
+
 async def log_in(api, email="carol@example.org", password="a wrong guess", **headers):
     return await api.call(None, "POST", "/auth/token", {"email": email, "password": password}, headers=headers)
 
@@ -79,12 +87,62 @@ async def test_of_many_guesses_at_once_for_one_account_five_are_looked_at(dsn, r
 
 
 async def test_the_right_password_among_guesses_is_found_no_sooner(dsn, registry, carol, looked_at, sql):
-    sql.execute("INSERT INTO login_failures VALUES (sha256('carol@example.org'), 8, now())")
+    make_failures(sql, 8)
 
     async with api_with(dsn, registry) as api:
         answer = await log_in(api, password=factories.PASSWORD)
 
     assert (answer.status_code, looked_at) == (429, [])
+
+
+@pytest.mark.parametrize("client", ["192.0.2.2", "2001:db8::1", ""])
+async def test_who_guesses_elsewhere_does_not_make_the_owner_wait(dsn, registry, carol, sql, client):
+    make_failures(sql, 1000)
+
+    async with api_with(dsn, registry, client=client) as owners, api_with(dsn, registry) as guesser:
+        codes = [(await log_in(api, password=factories.PASSWORD)).status_code for api in (guesser, owners, guesser)]
+
+    assert codes == [429, 200, 429]
+
+
+async def test_clients_without_an_address_wait_together(dsn, registry, carol, sql):
+    make_failures(sql, 8, network="0.0.0.0/0")
+
+    async with api_with(dsn, registry, client="") as api:
+        assert (await log_in(api, password=factories.PASSWORD)).status_code == 429
+
+
+async def test_of_guesses_from_many_networks_at_once_no_more_are_looked_at_than_the_account_may(
+    dsn, registry, carol, looked_at, sql, monkeypatch
+):
+    monkeypatch.setattr(guessing, "FAILURES_PER_ACCOUNT", 7)
+    async with AsyncExitStack() as stack:
+        apis = [await stack.enter_async_context(api_with(dsn, registry, client=f"192.0.2.{n}")) for n in range(3)]
+        answers = await asyncio.gather(*(log_in(apis[i % 3]) for i in range(12)))
+        owners = await stack.enter_async_context(api_with(dsn, registry, client="198.51.100.1"))
+        locked = await log_in(owners, password=factories.PASSWORD)
+        sql.execute("UPDATE login_failures SET since = now() - interval '1 hour'")
+        later = await log_in(owners, password=factories.PASSWORD)
+
+    codes = [answer.status_code for answer in answers]
+    assert (codes.count(401), codes.count(429), len(looked_at)) == (7, 5, 8)
+    assert (locked.status_code, locked.json()["code"], later.status_code) == (429, "too_many_attempts", 200)
+    assert 3500 < int(locked.headers["retry-after"]) <= 3600
+    # What was refused is counted nowhere.
+    [counted] = sql.execute("SELECT sum(failures) FROM login_failures_by_account_and_network").fetchone()
+    assert counted == 7
+
+
+async def test_a_success_leaves_the_failures_of_other_networks_counted(dsn, registry, carol, sql):
+    make_failures(sql, 3)
+    sql.execute("INSERT INTO login_failures VALUES (sha256('carol@example.org'), 3, now())")
+
+    async with api_with(dsn, registry, client="192.0.2.2") as api:
+        codes = [(await log_in(api, password=password)).status_code for password in ("wrong", factories.PASSWORD)]
+
+    assert codes == [401, 200]
+    assert sql.execute("SELECT network::text, failures FROM login_failures_by_account_and_network").fetchall() == [("192.0.2.1/32", 3)]
+    assert sql.execute("SELECT failures FROM login_failures").fetchall() == [(4,)]
 
 
 async def test_nobody_is_locked_out_for_good(dsn, registry, carol, sql):

@@ -8,7 +8,8 @@ import pytest
 from jobhub.domain.errors import InvalidInput
 from jobhub.services.listing import PageRequest, list_jobs
 from jobhub.services.tokens import Keys
-from jobhub.store.listing import JobFilter
+from jobhub.store import database
+from jobhub.store.matching import JobFilter
 from tests.factories import KEYS, make_job, make_worker
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -173,3 +174,18 @@ async def test_a_cursor_signed_with_the_previous_key_is_good_until_that_is_dropp
     assert page.jobs
     with pytest.raises(InvalidInput):
         await list_jobs(db, where, second, keys=Keys(new))
+
+
+@pytest.mark.parametrize("path", ["/jobs?status=completed", "/jobs/admin/all?q=x"])
+async def test_a_search_that_takes_too_long_says_what_to_narrow(api, admin, sql, monkeypatch, path):
+    monkeypatch.setattr(database, "LISTING_SECONDS", 0.3)
+    make_job(sql, admin, status="completed")
+    sql.execute("ALTER TABLE jobs RENAME TO real_jobs")
+    sql.execute("CREATE VIEW jobs AS SELECT real_jobs.* FROM real_jobs, pg_sleep(20)")
+
+    answer = await api.call(admin, "GET", path)
+
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (400, "filter_too_broad")
+    assert "created_after" in problem["detail"]
+    assert "Retry-After" not in answer.headers  # again would take as long again

@@ -6,6 +6,7 @@
     ├── JobFailed                    a handler's own verdict, shown to the user who submitted the job
     └── Refusal                      a caller asked for something that can't be done
         ├── InvalidInput             one or more fields are wrong; all of them are listed
+        ├── FilterTooBroad           no index leads to what a list is to show, and looking for it takes too long
         ├── PayloadTooLarge
         ├── UnsupportedMediaType
         ├── KeyReused                    one Idempotency-Key, two different requests
@@ -109,6 +110,17 @@ def _summary(errors: Sequence[FieldError]) -> str:
     if len(errors) == 1:
         return f"{errors[0].pointer or 'The body'}: {errors[0].detail}"
     return f"{len(errors)} fields are not valid; `errors` lists them."
+
+
+class FilterTooBroad(Refusal):
+    code = "filter_too_broad"
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(
+            f"No index leads to the jobs that match all of these filters, and the search was given up after {seconds:g} s: narrow it by"
+            " created_after and created_before, or leave a filter out."
+        )
 
 
 class PayloadTooLarge(Refusal):

@@ -13,8 +13,12 @@ from jobhub.domain.errors import FieldError, InvalidInput
 from jobhub.services.jobs import PlacedJob, all_placed
 from jobhub.services.tokens import Keys
 from jobhub.store import listing as store
+from jobhub.store import users as users_store
 from jobhub.store.database import Database
-from jobhub.store.listing import MAX_TOTAL, JobFilter
+from jobhub.store.listing import MAX_TOTAL
+from jobhub.store.matching import JobFilter
+
+_NOBODY = UUID(int=0)  # no user has this id: ours are UUIDv7
 
 
 class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,11 +45,22 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
         return -(-self.total // self.per_page)
 
 
+async def list_jobs_of(db: Database, owner: str, where: JobFilter, request: PageRequest, *, keys: Keys) -> Page:
+    """As `list_jobs`, of the user with this id or e-mail address; nobody has no jobs."""
+    try:
+        owner_id = UUID(owner)
+    except ValueError:
+        found = await users_store.get_user_by_email(db, owner)
+        owner_id = found[0].id if found else _NOBODY
+    return await list_jobs(db, msgspec.structs.replace(where, owner_id=owner_id), request, keys=keys)
+
+
 async def list_jobs(db: Database, where: JobFilter, request: PageRequest, *, keys: Keys) -> Page:
     """One page of the jobs that match, newest first. `keys` sign the cursor.
 
     Raises:
         InvalidInput: page and cursor together, a page too far down, or a cursor that is not from here.
+        FilterTooBroad: no index leads to them, and the search took too long.
     """
     _check(request)
     after = _read_cursor(request.cursor, where, keys) if request.cursor is not None else None

@@ -1,12 +1,11 @@
-"""Pages of jobs with any mix of filters.
+"""Pages of jobs with any mix of filters, and how many there are.
 
-SQLAlchemy Core composes the SELECT, asyncpg runs it: one pool, one driver (docs/decisions/0002-one-pool.md).
+SQLAlchemy Core composes the SELECT, asyncpg runs it: one pool, one driver (docs/decisions/0002-one-pool.md). Rows are wide: those on a page
+are found by their ids first, in indexes alone where there is one for the filter (`store.matching`), and only then read.
 Not here: statements without optional parts; those stand in sql/queries/.
 """
 
-from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import msgspec
 import sqlalchemy as sa
@@ -16,41 +15,14 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from jobhub.domain.jobs import Job, JobStatus
 from jobhub.store.database import Database
 from jobhub.store.jobs import job_from
+from jobhub.store.matching import JOBS, JobFilter, Place, asks_for_few, deliveries, matching
 
 MAX_TOTAL = 10_000  # beyond this a total is capped: counting further costs more than it tells
+_MANY_PENDING = 10_000  # to look so many up takes some tens of milliseconds
+_MANY_OTHERS = 50_000  # to count so many in an index takes some ten milliseconds
 
 _DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
-_STATUS = postgresql.ENUM(*(status.value for status in JobStatus), name="job_status", create_type=False)
-
-JOBS = sa.table(
-    "jobs",
-    sa.column("id", postgresql.UUID()),
-    sa.column("owner_id", postgresql.UUID()),
-    sa.column("job_type", sa.Text()),
-    sa.column("title", sa.Text()),
-    sa.column("tags", postgresql.ARRAY(sa.Text())),
-    sa.column("status", _STATUS),
-    sa.column("created_at", sa.DateTime(timezone=True)),
-    sa.column("worker_id", postgresql.UUID()),
-)
-USERS = sa.table("users", sa.column("id", postgresql.UUID()), sa.column("email", sa.Text()))
-
-
-class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which jobs: every part that is set must hold. `statuses` and `job_types` are any-of, `tags` all-of.
-
-    `created_after` is inclusive, `created_before` exclusive; `text` is looked for in titles, without case, literally.
-    """
-
-    owner_id: UUID | None = None
-    owner_email: str | None = None
-    statuses: tuple[JobStatus, ...] = ()
-    job_types: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    created_after: datetime | None = None
-    created_before: datetime | None = None
-    worker_id: UUID | None = None
-    text: str | None = None
+_USERS = sa.table("users", sa.column("id", postgresql.UUID()), sa.column("email", sa.Text()))
 
 
 class OwnedJob(msgspec.Struct, frozen=True):
@@ -60,56 +32,73 @@ class OwnedJob(msgspec.Struct, frozen=True):
     owner_email: str
 
 
-async def list_jobs(db: Database, where: JobFilter, *, offset: int, limit: int, after: tuple[datetime, UUID] | None) -> list[OwnedJob]:
-    """Jobs, newest first: `limit` of them from `offset`, or those older than the job at `after` (its created_at and id)."""
+async def list_jobs(db: Database, where: JobFilter, *, offset: int, limit: int, after: Place | None) -> list[OwnedJob]:
+    """Jobs, newest first: `limit` of them from `offset`, or those older than the job at `after` (its created_at and id).
+
+    Raises:
+        FilterTooBroad: no index leads to them, and the walk took too long.
+    """
+    parts = matching(where, after=after, are_many_pending=await _are_many_pending(db, where))
+    if len(parts) > 1:
+        found = sa.union_all(*(part.limit(offset + limit).subquery().select() for part in parts)).subquery()
+        page = sa.select(found.c.id, found.c.created_at).order_by(found.c.created_at.desc(), found.c.id.desc())
+    else:
+        [page] = parts
+    chosen = page.limit(limit).offset(offset).subquery("chosen")
     statement = (
-        sa.select(sa.text("jobs.*"), USERS.c.email.label("owner_email"))
-        .select_from(JOBS.join(USERS, USERS.c.id == JOBS.c.owner_id))
-        .where(*_conditions(where))
-        .order_by(JOBS.c.created_at.desc(), JOBS.c.id.desc())
-        .limit(limit)
-        .offset(offset)
+        sa.select(sa.text("jobs.*"), _USERS.c.email.label("owner_email"))
+        .select_from(chosen.join(JOBS, JOBS.c.id == chosen.c.id).join(_USERS, _USERS.c.id == JOBS.c.owner_id))
+        .order_by(chosen.c.created_at.desc(), chosen.c.id.desc())
     )
-    if after:
-        created_at, job_id = after
-        statement = statement.where(
-            sa.tuple_(JOBS.c.created_at, JOBS.c.id)
-            < sa.tuple_(sa.literal(created_at, sa.DateTime(timezone=True)), sa.literal(job_id, postgresql.UUID()))
-        )
     rows = await db.fetch_composed(*_compiled(statement))
     return [OwnedJob(job_from(row), row["owner_email"]) for row in rows]
 
 
 async def count_jobs(db: Database, where: JobFilter) -> tuple[int, bool]:
-    """How many jobs match, exact up to `MAX_TOTAL`, and whether there are more."""
-    source = JOBS.join(USERS, USERS.c.id == JOBS.c.owner_id) if where.owner_email else JOBS
-    matching = sa.select(sa.literal_column("1")).select_from(source).where(*_conditions(where)).limit(MAX_TOTAL + 1).subquery("matching")
-    statement = sa.select(sa.func.count().label("total")).select_from(matching)
-    total = int((await db.fetch_composed(*_compiled(statement)))[0]["total"])
+    """How many jobs match, exact up to `MAX_TOTAL`, and whether there are more.
+
+    Raises:
+        FilterTooBroad: no index leads to them, and the walk took too long.
+    """
+    total = await _count_less_others(db, where)
+    if total is None:
+        total = await _count(db, matching(where, after=None, are_many_pending=await _are_many_pending(db, where)), MAX_TOTAL + 1)
     return min(total, MAX_TOTAL), total > MAX_TOTAL
 
 
-def _conditions(where: JobFilter) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = []
-    if where.owner_id:
-        conditions.append(JOBS.c.owner_id == where.owner_id)
-    if where.owner_email:
-        conditions.append(sa.func.lower(USERS.c.email) == sa.func.lower(where.owner_email))
-    if where.statuses:
-        conditions.append(JOBS.c.status.in_([status.value for status in where.statuses]))
-    if where.job_types:
-        conditions.append(JOBS.c.job_type.in_(where.job_types))
-    if where.tags:
-        conditions.append(JOBS.c.tags.contains(list(where.tags)))
-    if where.created_after:
-        conditions.append(JOBS.c.created_at >= where.created_after)
-    if where.created_before:
-        conditions.append(JOBS.c.created_at < where.created_before)
-    if where.worker_id:
-        conditions.append(JOBS.c.worker_id == where.worker_id)
-    if where.text:
-        conditions.append(JOBS.c.title.icontains(where.text, autoescape=True))
-    return conditions
+async def _count_less_others(db: Database, where: JobFilter) -> int | None:
+    """All that match but for their status, which an index alone counts, less those of other statuses. None where that is no better."""
+    statuses = set(JobStatus) - set(where.statuses)
+    if JobStatus.COMPLETED not in where.statuses or not statuses or where.text or where.worker_id:
+        return None
+    others = msgspec.structs.replace(where, statuses=tuple(status for status in JobStatus if status in statuses))
+    if await _are_many_pending(db, others):
+        return None
+    found = _counting(matching(others, after=None, are_many_pending=False), sa.literal(_MANY_OTHERS)).cte("others")
+    any_status = matching(msgspec.structs.replace(where, statuses=()), after=None, are_many_pending=False)
+    up_to = sa.literal(MAX_TOTAL + 1) + sa.select(found.c.total).scalar_subquery()
+    counted = sa.select(found.c.total.label("others"), _counting(any_status, up_to).scalar_subquery().label("total"))
+    [row] = await db.fetch_composed(*_compiled(counted))
+    return row["total"] - row["others"] if row["others"] < _MANY_OTHERS else None
+
+
+async def _are_many_pending(db: Database, where: JobFilter) -> bool:
+    if not asks_for_few(where, JobStatus.PENDING):
+        return False
+    of_owner = JOBS.c.owner_id == where.owner_id if where.owner_id else sa.true()
+    scheduled = sa.select(JOBS.c.id).where(JOBS.c.deliver_at.is_not(None), of_owner)
+    return await _count(db, [deliveries(where.owner_id), scheduled], _MANY_PENDING + 1) > _MANY_PENDING
+
+
+async def _count(db: Database, parts: list[sa.Select[Any]], at_most: int) -> int:
+    [row] = await db.fetch_composed(*_compiled(_counting(parts, sa.literal(at_most))))
+    return int(row["total"])
+
+
+def _counting(parts: list[sa.Select[Any]], at_most: sa.ColumnElement[int]) -> sa.Select[Any]:
+    """A SELECT of how many rows the parts have together. Each keeps its order and its limit, so that none is sorted or read as a whole."""
+    counted = sa.union_all(*(part.limit(at_most).subquery().select() for part in parts)).limit(at_most).subquery("counted")
+    return sa.select(sa.func.count().label("total")).select_from(counted)
 
 
 def _compiled(statement: sa.Select[Any]) -> tuple[str, list[Any]]:

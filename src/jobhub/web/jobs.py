@@ -16,7 +16,7 @@ from jobhub.domain.jobs import JobStatus
 from jobhub.domain.submission import Submission, read_submission
 from jobhub.services import jobs, listing, waiting
 from jobhub.services.listing import PageRequest
-from jobhub.store.listing import JobFilter
+from jobhub.store.matching import JobFilter
 from jobhub.web.conditional import ETAG, job_answer, known_versions, not_modified
 from jobhub.web.hangups import answer_to_nobody, unless_gone
 from jobhub.web.requests import idempotency_key, parse_body
@@ -74,7 +74,10 @@ class JobController(Controller):
         created_before: FromQuery[datetime | None] = None,
         cursor: Annotated[str | None, QueryParameter(max_length=200)] = None,
     ) -> PageView:
-        """Newest first. Repeated `status` or `job_type` is any-of, repeated `tag` all-of."""
+        """Newest first. Repeated `status` or `job_type` is any-of, repeated `tag` all-of.
+
+        Each filter has an index. A combination that takes longer than five seconds is given up, with a 400 and the code `filter_too_broad`.
+        """
         where = JobFilter(
             owner_id=request.user.id,
             statuses=tuple(status or ()),

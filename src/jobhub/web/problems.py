@@ -19,6 +19,7 @@ _STREAM_RETRY_AFTER_SECONDS = 15  # a reader that is gone without a word has bee
 
 STATUS: dict[type[errors.JobhubError], int] = {
     errors.InvalidInput: 400,
+    errors.FilterTooBroad: 400,
     errors.Unauthenticated: 401,
     errors.NotPermitted: 403,
     errors.AdminOnlyJobType: 403,

@@ -271,6 +271,7 @@ async def _keep_house(db: Database) -> None:
     await _in_batches(users.remove_expired_tokens, db)
     await _in_batches(tickets.remove_expired_tickets, db)
     await _in_batches(guessing.remove_old_login_failures, db)
+    await _in_batches(guessing.remove_old_account_failures, db)
     await _in_batches(guessing.remove_old_network_failures, db)
     await _in_batches(jobs.remove_expired_idempotency_keys, db)
     await _in_batches(partial(rollups.remove_old_job_stats, resolution="minute"), db)
