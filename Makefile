@@ -73,8 +73,8 @@ check: install-dev ## format, lint, types, layers, SQL, links and the site
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/squawk sql/migrations/*.sql
-	$(BIN)/python docs/check_links.py
 	$(BIN)/python -m sphinx -W --keep-going -q -E -b html docs dist/docs
+	$(BIN)/python docs/check_links.py
 
 docs: install-dev ## build the documentation site into dist/docs, without a network
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs dist/docs

@@ -36,9 +36,9 @@ async def test_an_old_server_and_a_clock_that_is_wrong(db, dsn, monkeypatch, ver
 
     monkeypatch.setattr(checkup.store, "server_clock", server_clock)
 
-    assert [found.name for found in await examine(db, dsn=dsn, healthy=Thresholds()) if not found.ok and found.name in ("postgresql", "clock")] == [name] * bool(
-        name
-    )
+    assert [
+        found.name for found in await examine(db, dsn=dsn, healthy=Thresholds()) if not found.ok and found.name in ("postgresql", "clock")
+    ] == [name] * bool(name)
 
 
 async def test_a_trigger_somebody_enabled_is_told_with_the_remedy(db, dsn, sql):
