@@ -130,36 +130,42 @@ COMMENT ON COLUMN job_failure_stats.error_code IS 'jobs.error_code';
 COMMENT ON COLUMN job_failure_stats.failed IS 'Jobs that finished in the span as failed with this code and were not retried since';
 COMMENT ON COLUMN job_failure_stats.failed_removed IS 'How many of them were cleaned up';
 
+-- Functions of the published views have their names looked up here, not where they are called: who reads those views sees no other schema.
+
 -- Each bucket is a tenth wider than the one before, from a millisecond up: the middle (geometric) is within 4.9 % of all that lies in it.
 -- Not STRICT, or it would be a call for each attempt in place of a part of the statement; null comes to null all the same.
-CREATE FUNCTION stat_bucket(seconds double precision) RETURNS smallint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+CREATE FUNCTION stat_bucket(seconds double precision) RETURNS smallint LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
     SELECT CASE
         WHEN seconds < 0.001 THEN 0::smallint
         WHEN seconds < 1e9 THEN (1 + floor(ln(seconds / 0.001) / ln(1.1::double precision)))::smallint
         WHEN seconds >= 1e9 THEN 300::smallint
-    END
-$$;
+    END;
+END;
 
 COMMENT ON FUNCTION stat_bucket IS 'The bucket of a length of time: 0 is below a millisecond, 290 and more is thirty years';
 
-CREATE FUNCTION stat_bucket_seconds(bucket smallint) RETURNS double precision LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT CASE WHEN bucket = 0 THEN 0.0005 ELSE 0.001 * power(1.1::double precision, bucket - 0.5) END
-$$;
+CREATE FUNCTION stat_bucket_seconds(bucket smallint) RETURNS double precision LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT CASE WHEN bucket = 0 THEN 0.0005 ELSE 0.001 * power(1.1::double precision, bucket - 0.5) END;
+END;
 
 COMMENT ON FUNCTION stat_bucket_seconds IS 'The length of time a bucket stands for: within 4.9 % of each in it';
 
-CREATE FUNCTION stats_kept_from(resolution stat_resolution) RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE AS $$
+CREATE FUNCTION stats_kept_from(resolution stat_resolution) RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
     SELECT CASE resolution
         WHEN 'minute' THEN now() - interval '7 days'
         WHEN 'hour' THEN now() - interval '400 days'
         ELSE '-infinity'::timestamptz
-    END
-$$;
+    END;
+END;
 
 COMMENT ON FUNCTION stats_kept_from IS 'Spans that begin before are not counted up any more, and soon deleted';
 
 CREATE FUNCTION stat_spans(moment timestamptz) RETURNS TABLE (resolution stat_resolution, at timestamptz)
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
     SELECT 'minute'::stat_resolution, date_trunc('minute', moment, 'UTC')
     WHERE date_trunc('minute', moment, 'UTC') >= stats_kept_from('minute')
     UNION ALL
@@ -168,8 +174,8 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     UNION ALL
     SELECT 'day'::stat_resolution, date_trunc('day', moment, 'UTC')
     UNION ALL
-    SELECT 'all_time'::stat_resolution, '1970-01-01T00:00:00Z'::timestamptz
-$$;
+    SELECT 'all_time'::stat_resolution, '1970-01-01T00:00:00Z'::timestamptz;
+END;
 
 COMMENT ON FUNCTION stat_spans IS 'The spans a moment is counted in: its minute and its hour while they are kept, its day, and all time';
 
@@ -251,13 +257,14 @@ COMMENT ON VIEW job_stats_current IS 'job_stats to this moment: what is stored a
 COMMENT ON VIEW job_time_stats_current IS 'job_time_stats to this moment; add up as those of job_stats_current';
 COMMENT ON VIEW job_failure_stats_current IS 'job_failure_stats to this moment; add up as those of job_stats_current';
 
-CREATE FUNCTION finest_stat_span(moment timestamptz) RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE AS $$
+CREATE FUNCTION finest_stat_span(moment timestamptz) RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
     SELECT CASE
         WHEN date_trunc('minute', moment, 'UTC') >= stats_kept_from('minute') THEN date_trunc('minute', moment, 'UTC')
         WHEN date_trunc('hour', moment, 'UTC') >= stats_kept_from('hour') THEN date_trunc('hour', moment, 'UTC')
         ELSE date_trunc('day', moment, 'UTC')
-    END
-$$;
+    END;
+END;
 
 COMMENT ON FUNCTION finest_stat_span IS 'When the shortest span begins a moment is counted in';
 
