@@ -83,7 +83,7 @@ LIMIT 10000;
 -- test:    tests/store/test_reports.py, tests/contract/test_plans.py
 SELECT least(
     (SELECT min(job_stats.at) FROM job_stats WHERE job_stats.resolution = 'day'),
-    (SELECT date_trunc('day', min(job_stat_changes.at), 'UTC') FROM job_stat_changes)
+    (SELECT stat_span('1 day', min(job_stat_changes.at)) FROM job_stat_changes)
 ) AS at;
 
 -- name: throughput
