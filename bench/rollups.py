@@ -5,16 +5,18 @@
 The rollups are those of as many jobs of 20 types over thirty days, the last hours of them at 1,000 a second, with waiting and processing times
 between milliseconds and an hour: changes as statements write them, folded as workers fold them. The jobs themselves aren't there, since
 statistics don't read them (tests/contract/test_plans.py); `bench.history` has them. Beside it one worker process works off `--rate` jobs a
-second, which become due one after the other, and folds what it counts.
+second, which become due some at a time, and folds what it counts.
 """
 
 import argparse
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -32,8 +34,7 @@ TITLE = "Statistics of a long history"
 QUICK = {"counted": 500_000, "seconds": 0.5}
 GOAL_MS = 50.0
 WARM_UP_SECONDS = 0.5
-AHEAD_SECONDS = 4.0  # for the worker to come up before the first job is due
-BUSY_SECONDS = 60.0  # more than all requests take
+FEED_SECONDS = 0.01  # between jobs that become due: ten at a time
 TYPES = 20
 BUSY_RATE = 1000  # a second, in the hours before now
 DAYS = 30
@@ -43,11 +44,11 @@ CASES = [*(f"statistics?window={window}" for window in ("1h", "24h", "7d", "30d"
 _COUNT = """
     INSERT INTO job_stat_changes (at, job_type, status, jobs, outcome, attempts, waiting_microseconds, processing_microseconds,
         waiting_buckets, processing_buckets)
-    SELECT now() - (span + 0.5) * %(length)s, 'bench.type' || type, 'completed', %(each)s, 'completed', %(each)s,
+    SELECT now() - (span + 0.5) * %(length)s::interval, 'bench.type' || type, 'completed', %(each)s::integer, 'completed', %(each)s::integer,
         (sum(waited) * 1e6)::bigint, (sum(ran) * 1e6)::bigint, array_agg(stat_bucket(waited)), array_agg(stat_bucket(ran))
-    FROM generate_series(%(first)s, %(last)s) AS span
-    CROSS JOIN generate_series(1, %(types)s) AS type
-    CROSS JOIN generate_series(1, %(each)s) AS nth
+    FROM generate_series(%(first)s::integer, %(last)s::integer) AS span
+    CROSS JOIN generate_series(1, %(types)s::integer) AS type
+    CROSS JOIN generate_series(1, %(each)s::integer) AS nth
     CROSS JOIN LATERAL (
         SELECT sqrt(-2 * ln(1 - random())) AS radius, 2 * pi() * random() AS angle WHERE nth > 0
     ) AS drawn
@@ -76,12 +77,32 @@ def tables(server: Server, options: argparse.Namespace) -> Iterator[Table]:
         with running_api(dsn) as (_, port):
             bearer = token(dsn, EMAIL)
             _measure(port, bearer, options, "idle", figures)
-            first_at = datetime.now(UTC) + timedelta(seconds=AHEAD_SECONDS)
-            jobhub_peer.fill(dsn, int(options.rate * BUSY_SECONDS), first_at=first_at, every_seconds=1 / options.rate)
-            with running_workers(jobhub_peer, dsn) as workers:
+            with running_workers(jobhub_peer, dsn) as workers, _feeding(dsn, options.rate):
                 workers.wait_for(workers.started, seconds=START_SECONDS)
                 _measure(port, bearer, options, "busy", figures)
         yield _table(options, size, figures)
+
+
+@contextmanager
+def _feeding(dsn: str, rate: int) -> Iterator[None]:
+    """So many jobs a second become due, some at a time, until the block ends."""
+    ended = threading.Event()
+
+    def feed() -> None:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            began_at, fed = time.monotonic(), 0
+            while not ended.wait(FEED_SECONDS):
+                due = int((time.monotonic() - began_at) * rate)
+                connection.execute(jobhub_peer.DUE, {"jobs": due - fed, "priority": 0})
+                fed = due
+
+    feeding = threading.Thread(target=feed)
+    feeding.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        feeding.join()
 
 
 def _fill(connection: psycopg.Connection, jobs: int) -> str:

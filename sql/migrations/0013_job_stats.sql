@@ -1,8 +1,8 @@
 -- What happened to jobs, counted as it happens, so that no statistic ever reads the history (docs/decisions/0017-rollups.md).
--- locks: SHARE on jobs and job_attempts while the history so far is counted: TODO s per million jobs. Everybody who writes jobs waits for it.
+-- locks: SHARE on jobs and job_attempts while the history so far is counted: 3 s per million jobs. Everybody who writes jobs waits for it.
 -- Processes of an older version must be stopped before: what they finish afterwards is not counted.
 
-CREATE TYPE stat_resolution AS ENUM ('minute', 'hour', 'day', 'all_time');
+CREATE TYPE stat_resolution AS ENUM ('minute', 'ten_minutes', 'hour', 'six_hours', 'day', 'week', 'all_time');
 
 CREATE TABLE job_stat_changes (
     id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
@@ -70,7 +70,7 @@ CREATE TABLE job_stats (
 -- Room on the page for the next versions of what is counted up every few seconds.
 WITH (fillfactor = 70);
 
-COMMENT ON TABLE job_stats IS 'Finished jobs and ended attempts by job type and minute, hour, day (UTC) and all time; clean-up takes nothing away. Minutes are kept for 7 days, hours for 400';
+COMMENT ON TABLE job_stats IS 'Finished jobs and ended attempts by job type and span of time: minute, hour, day (UTC) and others. Clean-up takes nothing away';
 COMMENT ON COLUMN job_stats.resolution IS 'How long the span is';
 COMMENT ON COLUMN job_stats.at IS 'When the span begins; 1970-01-01 for all time';
 COMMENT ON COLUMN job_stats.job_type IS 'The job type';
@@ -154,30 +154,47 @@ COMMENT ON FUNCTION stat_bucket_seconds IS 'The length of time a bucket stands f
 
 CREATE FUNCTION stats_kept_from(resolution stat_resolution) RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT CASE resolution
-        WHEN 'minute' THEN now() - interval '7 days'
-        WHEN 'hour' THEN now() - interval '400 days'
+    SELECT CASE
+        WHEN resolution IN ('minute', 'ten_minutes') THEN now() - interval '7 days'
+        WHEN resolution IN ('hour', 'six_hours') THEN now() - interval '400 days'
         ELSE '-infinity'::timestamptz
     END;
 END;
 
 COMMENT ON FUNCTION stats_kept_from IS 'Spans that begin before are not counted up any more, and soon deleted';
 
+-- Counted from a Monday.
+CREATE FUNCTION stat_span(length interval, moment timestamptz) RETURNS timestamptz LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT date_bin(length, moment, '2000-01-03T00:00:00Z');
+END;
+
+COMMENT ON FUNCTION stat_span IS 'When the span of that length begins a moment lies in; days and weeks are those of UTC';
+
+-- Ten minutes, six hours and weeks are there so that no window has to be read from more than a dozen spans or two.
 CREATE FUNCTION stat_spans(moment timestamptz) RETURNS TABLE (resolution stat_resolution, at timestamptz)
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT 'minute'::stat_resolution, date_trunc('minute', moment, 'UTC')
-    WHERE date_trunc('minute', moment, 'UTC') >= stats_kept_from('minute')
+    SELECT 'minute'::stat_resolution, stat_span('1 min', moment)
+    WHERE stat_span('1 min', moment) >= stats_kept_from('minute')
     UNION ALL
-    SELECT 'hour'::stat_resolution, date_trunc('hour', moment, 'UTC')
-    WHERE date_trunc('hour', moment, 'UTC') >= stats_kept_from('hour')
+    SELECT 'ten_minutes'::stat_resolution, stat_span('10 min', moment)
+    WHERE stat_span('10 min', moment) >= stats_kept_from('ten_minutes')
     UNION ALL
-    SELECT 'day'::stat_resolution, date_trunc('day', moment, 'UTC')
+    SELECT 'hour'::stat_resolution, stat_span('1 hour', moment)
+    WHERE stat_span('1 hour', moment) >= stats_kept_from('hour')
+    UNION ALL
+    SELECT 'six_hours'::stat_resolution, stat_span('6 hours', moment)
+    WHERE stat_span('6 hours', moment) >= stats_kept_from('six_hours')
+    UNION ALL
+    SELECT 'day'::stat_resolution, stat_span('1 day', moment)
+    UNION ALL
+    SELECT 'week'::stat_resolution, stat_span('7 days', moment)
     UNION ALL
     SELECT 'all_time'::stat_resolution, '1970-01-01T00:00:00Z'::timestamptz;
 END;
 
-COMMENT ON FUNCTION stat_spans IS 'The spans a moment is counted in: its minute and its hour while they are kept, its day, and all time';
+COMMENT ON FUNCTION stat_spans IS 'The spans a moment is counted in, of those that are kept';
 
 -- What changes add to the rollups, row by row: the one place that says so. The fold reads it once for each change, and everybody who wants to
 -- know the state of this moment adds it to what is stored.
@@ -260,9 +277,11 @@ COMMENT ON VIEW job_failure_stats_current IS 'job_failure_stats to this moment; 
 CREATE FUNCTION finest_stat_span(moment timestamptz) RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT CASE
-        WHEN date_trunc('minute', moment, 'UTC') >= stats_kept_from('minute') THEN date_trunc('minute', moment, 'UTC')
-        WHEN date_trunc('hour', moment, 'UTC') >= stats_kept_from('hour') THEN date_trunc('hour', moment, 'UTC')
-        ELSE date_trunc('day', moment, 'UTC')
+        WHEN stat_span('1 min', moment) >= stats_kept_from('minute') THEN stat_span('1 min', moment)
+        WHEN stat_span('10 min', moment) >= stats_kept_from('ten_minutes') THEN stat_span('10 min', moment)
+        WHEN stat_span('1 hour', moment) >= stats_kept_from('hour') THEN stat_span('1 hour', moment)
+        WHEN stat_span('6 hours', moment) >= stats_kept_from('six_hours') THEN stat_span('6 hours', moment)
+        ELSE stat_span('1 day', moment)
     END;
 END;
 

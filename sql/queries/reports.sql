@@ -83,7 +83,7 @@ LIMIT 10000;
 -- test:    tests/store/test_reports.py, tests/contract/test_plans.py
 SELECT least(
     (SELECT min(job_stats.at) FROM job_stats WHERE job_stats.resolution = 'day'),
-    (SELECT date_trunc('day', min(job_stat_changes.at), 'UTC') FROM job_stat_changes)
+    (SELECT stat_span('1 day', min(job_stat_changes.at)) FROM job_stat_changes)
 ) AS at;
 
 -- name: throughput
@@ -189,7 +189,8 @@ FROM (
     UNION ALL
     SELECT job_type, count(*) FILTER (WHERE deliver_at <= now()), count(*) FILTER (WHERE deliver_at > now())
     FROM jobs
-    WHERE deliver_at IS NOT NULL
+    -- IS NOT NULL would be true of most jobs, for all PostgreSQL knows of a table it has not analysed yet.
+    WHERE deliver_at >= '-infinity' AND deliver_at <= 'infinity'
     GROUP BY job_type
 ) AS pending
 GROUP BY pending.job_type

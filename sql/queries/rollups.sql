@@ -1,7 +1,7 @@
 -- Keeping the statistics: what other statements wrote to job_stat_changes is added to the rollups (docs/decisions/0017-rollups.md).
 
 -- name: fold_job_stats
--- Add at most 1,000 changes to the rollups of their minutes, hours, days and of all time, and delete them: both or neither. Any number of
+-- Add at most 1,000 changes to the rollups, in each span they lie in, and delete them: both or neither. Any number of
 -- workers may do it; one at a time does, so that two can't wait for each other's rows.
 -- returns: one row: how many
 -- locks:   an advisory one, if it is free; the changes, SKIP LOCKED; then the rows of the rollups, which nobody else locks but
@@ -76,7 +76,7 @@ SELECT count(*) AS folded FROM taken;
 
 -- name: remove_old_job_stats
 -- Delete at most 1,000 rows of each rollup whose spans are not kept any more, an hour after they were last counted up.
--- params:  resolution: minute or hour; the others are kept for ever
+-- params:  resolution: one that is not kept for ever
 -- returns: one row: how many rows the rollup lost that lost the most; fewer than 1,000 when nothing is left
 -- locks:   those rows, SKIP LOCKED
 -- index:   the primary keys of the rollups

@@ -3,15 +3,15 @@
 -- Of jobs that were cleaned up only their number is known to have been right. All of time is compared with the days it is made of.
 WITH jobs_by_minute AS MATERIALIZED (
     SELECT
-        date_trunc('minute', completed_at, 'UTC') AS minute, job_type::text AS job_type, status,
+        stat_span('1 min', completed_at) AS minute, job_type::text AS job_type, status,
         CASE status WHEN 'failed' THEN error_code END AS error_code, count(*) AS jobs
     FROM jobs
-    WHERE completed_at >= date_trunc('day', :since::timestamptz, 'UTC')
+    WHERE completed_at >= stat_span('7 days', :since::timestamptz)
     GROUP BY 1, 2, 3, 4
 ),
 attempts_by_minute AS MATERIALIZED (
     SELECT
-        date_trunc('minute', ended.ended_at, 'UTC') AS minute, jobs.job_type::text AS job_type, ended.outcome,
+        stat_span('1 min', ended.ended_at) AS minute, jobs.job_type::text AS job_type, ended.outcome,
         CASE WHEN ended.outcome IN ('completed', 'failed') THEN stat_bucket(date_part('epoch', ended.started_at - ended.due_at)) END AS waited,
         CASE WHEN ended.outcome IN ('completed', 'failed') THEN stat_bucket(date_part('epoch', ended.ended_at - ended.started_at)) END AS ran,
         count(*) AS attempts,
@@ -19,7 +19,7 @@ attempts_by_minute AS MATERIALIZED (
         sum((greatest(date_part('epoch', ended.ended_at - ended.started_at), 0) * 1e6)::bigint) AS processing_microseconds
     FROM job_attempts AS ended
     INNER JOIN jobs ON ended.job_id = jobs.id
-    WHERE ended.ended_at >= date_trunc('day', :since::timestamptz, 'UTC')
+    WHERE ended.ended_at >= stat_span('7 days', :since::timestamptz)
     GROUP BY 1, 2, 3, 4, 5
 ),
 in_rollups AS MATERIALIZED (

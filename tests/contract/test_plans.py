@@ -117,8 +117,8 @@ _SCAN = re.compile(r"Seq Scan on (?:jobs|job_attempts|procrastinate_jobs|job_\w*
 
 
 @pytest.fixture
-def many_jobs(sql, alice):
-    """20,000 jobs, most of them completed, of a hundred users; a tenth waits, a few run."""
+def new_jobs(sql, alice):
+    """20,000 jobs, most of them completed, of a hundred users; a tenth waits, a few run. PostgreSQL has not looked at them yet."""
     sql.execute(
         "INSERT INTO users (id, email, password_hash, role)"
         " SELECT gen_random_uuid(), n || '@example.org', '$argon2id$x', 'user' FROM generate_series(1, 99) AS n"
@@ -146,6 +146,11 @@ def many_jobs(sql, alice):
     sql.execute("INSERT INTO job_stats " + spans.format("", ""))
     sql.execute("INSERT INTO job_time_stats " + spans.format(", bucket", ", 9"))
     sql.execute("INSERT INTO job_failure_stats " + spans.format(", error_code", ", 'boom'"))
+
+
+@pytest.fixture
+def many_jobs(sql, new_jobs):
+    """The same, analysed."""
     sql.execute("ANALYZE")
 
 
@@ -178,6 +183,16 @@ def test_statistics_are_read_without_a_look_at_jobs(sql, many_jobs):
 
         assert not re.search(r" on (jobs|job_attempts)\b", text), name
         assert re.search(r"Scan (using|on) job_\w*stats_pkey", text), text
+
+
+@pytest.mark.parametrize("jobs", ["new_jobs", "many_jobs"])
+@pytest.mark.parametrize("name", ["oldest_due", "count_pending", "count_running", "dispatch_lags", "list_workers"])
+def test_the_state_of_the_queue_is_read_without_a_look_at_all_jobs(sql, request, jobs, name):
+    request.getfixturevalue(jobs)
+
+    text = plan(sql, statements()[name].sql, [])
+
+    assert not re.search(r"Seq Scan on jobs\b", text), text
 
 
 @pytest.mark.parametrize("are_there_jobs", [True, False], ids=["many jobs", "empty tables"])

@@ -4,34 +4,42 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobhub.domain.spans import Resolution, begin_of, spans_since
+from jobhub.domain.spans import LENGTHS, Resolution, begin_of, spans_since
 
-LENGTHS = {Resolution.MINUTE: timedelta(minutes=1), Resolution.HOUR: timedelta(hours=1), Resolution.DAY: timedelta(days=1)}
-MINUTE, HOUR, DAY, ALL_TIME = Resolution
+MINUTE, TEN_MINUTES, HOUR, SIX_HOURS, DAY, WEEK, ALL_TIME = Resolution
 
 
 def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-# (begin of the window, the spans: resolution, first begin, end)
+# (begin of the window, the spans: resolution, and where they begin); the 28th is a Saturday.
 WINDOWS = [
-    ("2026-11-28 13:20", [(MINUTE, "13:20", "14:00"), (HOUR, "14:00", "24:00"), (DAY, "24:00", None)]),
-    ("2026-11-28 13:00", [(HOUR, "13:00", "24:00"), (DAY, "24:00", None)]),
-    ("2026-11-28 23:59", [(MINUTE, "23:59", "24:00"), (DAY, "24:00", None)]),
-    ("2026-11-28 00:01", [(MINUTE, "00:01", "01:00"), (HOUR, "01:00", "24:00"), (DAY, "24:00", None)]),
-    ("2026-11-28 00:00", [(DAY, "00:00", None)]),
+    (
+        "2026-11-28 13:24",
+        [
+            (MINUTE, "2026-11-28 13:24"),
+            (TEN_MINUTES, "2026-11-28 13:30"),
+            (HOUR, "2026-11-28 14:00"),
+            (SIX_HOURS, "2026-11-28 18:00"),
+            (DAY, "2026-11-29"),
+            (WEEK, "2026-11-30"),
+        ],
+    ),
+    ("2026-11-28 13:00", [(HOUR, "2026-11-28 13:00"), (SIX_HOURS, "2026-11-28 18:00"), (DAY, "2026-11-29"), (WEEK, "2026-11-30")]),
+    ("2026-11-29 23:59", [(MINUTE, "2026-11-29 23:59"), (WEEK, "2026-11-30")]),
+    ("2026-11-28 06:00", [(SIX_HOURS, "2026-11-28 06:00"), (DAY, "2026-11-29"), (WEEK, "2026-11-30")]),
+    ("2026-11-28", [(DAY, "2026-11-28"), (WEEK, "2026-11-30")]),
+    ("2026-11-30", [(WEEK, "2026-11-30")]),
 ]
 
 
 @pytest.mark.parametrize(("begin", "expected"), WINDOWS)
-def test_a_window_is_minutes_to_the_hour_hours_to_midnight_then_days(begin, expected):
-    def clock(time: str | None) -> datetime | None:
-        return at("2026-11-29") if time == "24:00" else at(f"2026-11-28 {time}") if time else None
+def test_a_window_is_made_of_spans_as_long_as_fit(begin, expected):
+    spans = spans_since(at(begin))
 
-    spans = [(span.resolution, span.begins_at, span.ends_at) for span in spans_since(at(begin))]
-
-    assert spans == [(resolution, clock(first), clock(end)) for resolution, first, end in expected]
+    assert [(span.resolution, span.begins_at) for span in spans] == [(resolution, at(first)) for resolution, first in expected]
+    assert [span.ends_at for span in spans] == [*(at(first) for _, first in expected[1:]), None]
 
 
 def test_all_of_time_is_one_span():
@@ -45,13 +53,13 @@ def test_each_minute_from_its_begin_on_is_in_just_one_span(begin):
     spans = spans_since(at(begin))
     covered = []
     for span in spans:
-        moment, end = span.begins_at, span.ends_at or at(begin) + timedelta(days=4)
+        moment, end = span.begins_at, span.ends_at or at(begin) + timedelta(days=14)
         while moment < end:
             covered += [moment + n * LENGTHS[MINUTE] for n in range(LENGTHS[span.resolution] // LENGTHS[MINUTE])]
             moment += LENGTHS[span.resolution]
 
     assert covered == [at(begin) + n * LENGTHS[MINUTE] for n in range(len(covered))]
-    assert len(covered) > 3 * 24 * 60
+    assert len(covered) > 7 * 24 * 60
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from jobhub.domain.jobs import AttemptOutcome, JobStatus, Outcome
+from jobhub.domain.spans import PASSING, Resolution
 from jobhub.store import dispatch, rollups
 from jobhub.store import jobs as store
 from jobhub.store.jobs import Act
@@ -168,7 +169,7 @@ async def test_a_finish_is_taken_back_where_it_was_counted(db, sql, alice):
 
     assert sql.execute("SELECT FROM job_stats WHERE failed <> 0").fetchall() == []
     assert sql.execute("SELECT FROM job_failure_stats WHERE failed <> 0").fetchall() == []
-    assert sql.execute("SELECT count(*) AS spans FROM job_stats").fetchone().spans == 4
+    assert sql.execute("SELECT count(*) AS spans FROM job_stats").fetchone().spans == len(Resolution)
 
 
 async def test_a_fold_adds_to_all_spans_and_leaves_nothing(db, sql, alice):
@@ -176,7 +177,7 @@ async def test_a_fold_adds_to_all_spans_and_leaves_nothing(db, sql, alice):
         await dispatch.finish_jobs(db, [outcome(make_job(sql, alice, status="running"))])
         await fold_all(db)
 
-    assert stored(sql, "completed") == dict.fromkeys(("minute", "hour", "day", "all_time"), 2)
+    assert stored(sql, "completed") == dict.fromkeys(Resolution, 2)
     assert changes(sql) == []
 
 
@@ -224,12 +225,18 @@ async def test_a_late_change_counts_in_the_spans_that_are_kept(db, sql):
 
     await fold_all(db)
 
-    assert stored(sql, "completed") == {"minute": 1, "hour": 3, "day": 4, "all_time": 4}
+    assert stored(sql, "completed") == {
+        **dict.fromkeys(("minute", "ten_minutes"), 1),
+        **dict.fromkeys(("hour", "six_hours"), 3),
+        **dict.fromkeys(("day", "week", "all_time"), 4),
+    }
 
 
 async def test_spans_go_an_hour_after_they_were_last_counted_up(db, sql):
     hour = timedelta(hours=1)
-    for resolution, kept in (("minute", timedelta(days=7)), ("hour", timedelta(days=400)), ("day", timedelta(days=4000))):
+    kept_days = {"minute": 7, "ten_minutes": 7, "hour": 400, "six_hours": 400, "day": 4000, "week": 4000}
+    for resolution, days in kept_days.items():
+        kept = timedelta(days=days)
         for age in (kept + 0.9 * hour, kept + 1.1 * hour):
             sql.execute("INSERT INTO job_stats (resolution, at, job_type) VALUES (%s, now() - %s, 'x')", [resolution, age])
             sql.execute("INSERT INTO job_time_stats (resolution, at, job_type, bucket) VALUES (%s, now() - %s, 'x', 1)", [resolution, age])
@@ -237,12 +244,12 @@ async def test_spans_go_an_hour_after_they_were_last_counted_up(db, sql):
                 "INSERT INTO job_failure_stats (resolution, at, job_type, error_code) VALUES (%s, now() - %s, 'x', 'y')", [resolution, age]
             )
 
-    removed = [await rollups.remove_old_job_stats(db, resolution=resolution) for resolution in ("minute", "hour", "day", "all_time")]
+    removed = [await rollups.remove_old_job_stats(db, resolution=resolution) for resolution in Resolution]
 
-    assert removed == [1, 1, 0, 0]
+    assert removed == [1, 1, 1, 1, 0, 0, 0]
     for table in ("job_stats", "job_time_stats", "job_failure_stats"):
         left = sql.execute(f"SELECT resolution::text, count(*) FROM {table} GROUP BY 1 ORDER BY 1").fetchall()
-        assert [tuple(row) for row in left] == [("day", 2), ("hour", 1), ("minute", 1)]
+        assert dict(left) == dict.fromkeys(PASSING, 1) | {"day": 2, "week": 2}
 
 
 async def test_the_history_is_counted_once(db, sql, alice):
@@ -263,7 +270,11 @@ async def test_the_history_is_counted_once(db, sql, alice):
     assert drift(sql) == []
     await fold_all(db)
     assert drift(sql) == []
-    assert stored(sql, "completed") == {"minute": 1, "hour": 2, "day": 3, "all_time": 3}
+    assert stored(sql, "completed") == {
+        **dict.fromkeys(("minute", "ten_minutes"), 1),
+        **dict.fromkeys(("hour", "six_hours"), 2),
+        **dict.fromkeys(("day", "week", "all_time"), 3),
+    }
     assert stored(sql, "waiting_microseconds")["all_time"] == 6 * 7_000_000
     with pytest.raises(psycopg.errors.RaiseException, match="counted twice"):
         sql.execute("SELECT count_history_into_stats()")

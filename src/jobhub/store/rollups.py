@@ -1,5 +1,6 @@
 """Keeping the statistics: one function per statement of sql/queries/rollups.sql. Not here: reading them (`store.reports`)."""
 
+from jobhub.domain.spans import Resolution
 from jobhub.store.database import Connection
 
 
@@ -9,7 +10,7 @@ async def fold_job_stats(db: Connection) -> int:
     return int(row["folded"]) if row else 0
 
 
-async def remove_old_job_stats(db: Connection, *, resolution: str) -> int:
-    """Delete a batch of minutes or hours that are not kept any more; fewer than 1,000 when nothing is left."""
+async def remove_old_job_stats(db: Connection, *, resolution: Resolution) -> int:
+    """Delete a batch of spans that are not kept any more; fewer than 1,000 when nothing is left."""
     row = await db.fetch_row("remove_old_job_stats", resolution=resolution)
     return int(row["removed"]) if row else 0

@@ -19,6 +19,7 @@ import uuid_utils.compat
 from jobhub import __version__
 from jobhub.domain.errors import DatabaseUnavailable, OperatorError
 from jobhub.domain.job_types import Registry
+from jobhub.domain.spans import PASSING
 from jobhub.services.retention import Policy, apply_policy
 from jobhub.store import dispatch, guessing, jobs, rollups, tickets, users
 from jobhub.store.database import Database
@@ -274,5 +275,5 @@ async def _keep_house(db: Database) -> None:
     await _in_batches(guessing.remove_old_account_failures, db)
     await _in_batches(guessing.remove_old_network_failures, db)
     await _in_batches(jobs.remove_expired_idempotency_keys, db)
-    await _in_batches(partial(rollups.remove_old_job_stats, resolution="minute"), db)
-    await _in_batches(partial(rollups.remove_old_job_stats, resolution="hour"), db)
+    for resolution in PASSING:
+        await _in_batches(partial(rollups.remove_old_job_stats, resolution=resolution), db)
