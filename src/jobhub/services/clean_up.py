@@ -3,8 +3,9 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from jobhub.domain.errors import CleanUpInProgress
 from jobhub.domain.jobs import JobStatus
 from jobhub.store import jobs, retention
+from jobhub.store.connections import AWAY
 from jobhub.store.database import Database, Session
 from jobhub.store.jobs import Act
 from jobhub.store.retention import Cutoff, Place
@@ -81,7 +83,8 @@ async def alone(db: Database) -> AsyncIterator[Session]:
         try:
             yield session
         finally:
-            await retention.clean_up_unlock(session)
+            with suppress(*AWAY):  # it is dead, its lock with it, and what the block raised says so
+                await retention.clean_up_unlock(session)
 
 
 async def sweep(session: Session, cutoffs: Sequence[Cutoff], *, details: dict[str, Any], act: Act) -> dict[str, int]:
@@ -91,8 +94,7 @@ async def sweep(session: Session, cutoffs: Sequence[Cutoff], *, details: dict[st
     for looks_left in reversed(range(_MORE_LOOKS + 1)):
         place, start = start, None
         while place:
-            after = place
-            batch = await unhurried(lambda: retention.clean_up_jobs(session, cutoffs, after=after, details=details, act=act))  # noqa: B023
+            batch = await unhurried(partial(retention.clean_up_jobs, session, cutoffs, after=place, details=details, act=act))
             _add(deleted, batch.deleted)
             if batch.passed_over:
                 start = start or place

@@ -4,6 +4,7 @@ Not here: how batch follows on batch (`services.clean_up`).
 """
 
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 
@@ -76,14 +77,13 @@ async def _remove_attempts(session: Session, now: datetime, age: timedelta) -> i
     removed, details = 0, {"policy": f"attempts={write_age(age)}"}
     place: AttemptPlace | None = retention.FIRST_ATTEMPT
     while place:
-        after = place
-        count, place = await unhurried(lambda: retention.remove_old_attempts(session, now - age, after=after, details=details))  # noqa: B023
+        count, place = await unhurried(partial(retention.remove_old_attempts, session, now - age, after=place, details=details))
         removed += count
     return removed
 
 
 async def _remove_audit_entries(session: Session, now: datetime, age: timedelta) -> int:
     removed, details = 0, {"policy": f"audit={write_age(age)}"}
-    while count := await unhurried(lambda: retention.remove_old_audit_entries(session, now - age, details=details)):
+    while count := await unhurried(partial(retention.remove_old_audit_entries, session, now - age, details=details)):
         removed += count
     return removed
