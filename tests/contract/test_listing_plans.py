@@ -7,7 +7,9 @@ import psycopg
 import pytest
 
 from jobhub.domain.jobs import JobStatus
+from jobhub.postgres.migrations import migrate
 from jobhub.store import listing
+from jobhub.store.database import Database
 from jobhub.store.matching import JobFilter
 from tests import factories
 
@@ -30,7 +32,8 @@ def history(sql, alice):
         INSERT INTO jobs (id, owner_id, job_type, queue, title, parameters, tags, status, due_at, delivery_id, attempt,
             started_at, worker_id, created_at, completed_at, error_code, error_message)
         SELECT gen_random_uuid(), owners.ids[1 + n % 30], CASE WHEN n % 1000 = 0 THEN 'test.rare' ELSE 'test.type' || n / 30 % 7 END,
-            'default', 'x', '{}', CASE WHEN n % 1000 = 0 THEN ARRAY['rare', 'often'] WHEN n % 4 = 0 THEN ARRAY['often'] ELSE '{}' END,
+            'default', CASE n WHEN 77 THEN 'A needle' ELSE 'Report ' || n END, '{}',
+            CASE WHEN n % 1000 = 0 THEN ARRAY['rare', 'often'] WHEN n % 4 = 0 THEN ARRAY['often'] ELSE '{}' END,
             status::job_status, now(), CASE status WHEN 'pending' THEN n END,
             (status <> 'pending')::int, now(), (SELECT id FROM workers), now() - make_interval(secs => n),
             CASE WHEN status IN ('completed', 'failed', 'cancelled') THEN now() END,
@@ -82,6 +85,7 @@ OF_ALL = {
     "one type": ({"job_types": ("test.rare",)}, "jobs_by_type_idx"),
     "a frequent tag": ({"tags": ("often",)}, "tagged_jobs_newest_idx"),
     "a rare tag": ({"tags": ("rare",)}, "tagged_jobs_newest_idx"),
+    "a word of a title": ({"text": "NEEDLE"}, "jobs_title_idx"),
 }
 
 
@@ -126,6 +130,19 @@ async def test_completed_jobs_are_counted_without_reading_them(sql, history):
     assert total == (*counted, False)
     assert "Index Only Scan using jobs_newest_of_owner_idx" in composed.plans[-1]
     assert not _NOT_BY_INDEX.search(composed.plans[-1])
+
+
+async def test_without_the_extension_titles_are_searched_all_the_same(empty_dsn):
+    with psycopg.connect(empty_dsn, autocommit=True, row_factory=psycopg.rows.namedtuple_row) as sql:
+        sql.execute("CREATE FUNCTION similarity(text, text) RETURNS real LANGUAGE sql AS 'SELECT 1.0::real'")  # in its way
+        migrate(empty_dsn)
+        job_id = factories.make_job(sql, factories.make_user(sql, "alice@example.org"), title="A needle")
+
+        async with Database.open(empty_dsn, max_size=1, application_name="tests") as db:
+            found = await listing.list_jobs(db, JobFilter(text="NEEDLE"), offset=0, limit=LIMIT, after=None)
+
+        assert [owned.job.id for owned in found] == [job_id]
+        assert sql.execute("SELECT to_regclass('jobs_title_idx') AS index").fetchone().index is None
 
 
 def test_of_all_updates_of_a_job_only_its_failure_writes_an_index(sql, alice):

@@ -45,8 +45,8 @@ class AdminController(Controller):
     ) -> AdminPageView:
         """Newest first, each job with its owner and its latest worker.
 
-        Each filter has an index but `worker` and `q`, which search through the jobs: give them a span of time, or an `owner`. A search that
-        takes longer than five seconds is given up, with a 400 and the code `filter_too_broad`.
+        Each filter has an index but `worker`, and `q` of fewer than three characters: give them a span of time, or an `owner`. A search
+        that takes longer than five seconds is given up, with a 400 and the code `filter_too_broad`.
         """
         where = JobFilter(
             statuses=tuple(status or ()),
