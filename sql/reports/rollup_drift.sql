@@ -1,12 +1,14 @@
 -- Rollups that differ from what stands in jobs and job_attempts. Every row is a bug or somebody's hand in the tables; none is the right answer.
+-- It reads the tables themselves, which is for their owner alone.
 -- param: since timestamptz = 2000-01-01T00:00:00Z
+\if :{?since} \else \set since 2000-01-01T00:00:00Z \endif
 -- Of jobs that were cleaned up only their number is known to have been right. All of time is compared with the days it is made of.
 WITH jobs_by_minute AS MATERIALIZED (
     SELECT
         stat_span('1 min', completed_at) AS minute, job_type::text AS job_type, status,
         CASE status WHEN 'failed' THEN error_code END AS error_code, count(*) AS jobs
     FROM jobs
-    WHERE completed_at >= stat_span('7 days', :since::timestamptz)
+    WHERE completed_at >= stat_span('7 days', :'since'::timestamptz)
     GROUP BY 1, 2, 3, 4
 ),
 attempts_by_minute AS MATERIALIZED (
@@ -19,7 +21,7 @@ attempts_by_minute AS MATERIALIZED (
         sum((greatest(date_part('epoch', ended.ended_at - ended.started_at), 0) * 1e6)::bigint) AS processing_microseconds
     FROM job_attempts AS ended
     INNER JOIN jobs ON ended.job_id = jobs.id
-    WHERE ended.ended_at >= stat_span('7 days', :since::timestamptz)
+    WHERE ended.ended_at >= stat_span('7 days', :'since'::timestamptz)
     GROUP BY 1, 2, 3, 4, 5
 ),
 in_rollups AS MATERIALIZED (
@@ -98,7 +100,7 @@ SELECT
     compared.in_rollups::bigint AS in_rollups, compared.in_tables::bigint AS in_tables
 FROM compared
 WHERE compared.at >= stats_kept_from(compared.resolution)
-    AND (compared.resolution = 'all_time' OR compared.at >= :since::timestamptz)
+    AND (compared.resolution = 'all_time' OR compared.at >= :'since'::timestamptz)
     AND NOT (
         compared.what LIKE 'attempts: %'
         AND compared.resolution <> 'all_time'

@@ -410,5 +410,6 @@ async def test_after_any_workload_the_rollups_say_what_the_tables_say(db, sql, a
     figures = sql.execute("SELECT * FROM job_stats").fetchall()
     of_all_time = [row for row in figures if row.resolution == "all_time"]
     totals = {name: sum(getattr(row, name) for row in of_all_time) for name in figures[0]._fields[3:]}
-    assert all(total > 0 for name, total in totals.items() if name != "failed_removed"), totals
+    rare = {"failed_removed", "attempts_cancelled", "attempts_superseded"}  # tests of their own have these for certain
+    assert {name for name, total in totals.items() if total <= 0} <= rare
     assert all(value >= 0 for row in figures for value in row[3:])
