@@ -9,6 +9,7 @@ import pytest
 from jobhub.domain.errors import DatabaseUnavailable, FilterTooBroad
 from jobhub.domain.jobs import JobStatus
 from jobhub.store import database, listing
+from jobhub.store.database import Database
 from jobhub.store.matching import JobFilter
 from tests import factories
 from tests.factories import make_job
@@ -118,6 +119,17 @@ async def test_a_search_that_takes_too_long_is_given_up_on_the_server_too(db, sq
         assert time.monotonic() < deadline, "the server goes on for nobody"
         await asyncio.sleep(0.1)
     assert await db.fetch_composed("SELECT 1 AS one", []) == [(1,)]
+
+
+async def test_a_search_is_planned_for_its_own_values_however_often_it_was_asked_with_others(dsn):
+    """A plan for any value is a walk, which is right for a frequent word and takes seconds for a rare one."""
+    async with Database.open(dsn, max_size=1, application_name="tests") as db:
+        for value in range(10):
+            assert await db.fetch_composed("SELECT $1::integer + 1 AS next", [value]) == [(value + 1,)]
+
+        kept = await db.fetch_composed("SELECT name FROM pg_prepared_statements WHERE generic_plans > 0 AND parameter_types <> '{}'", [])
+
+    assert kept == []
 
 
 async def test_a_list_that_waits_behind_a_lock_does_not_blame_its_filters(db, sql, alice, monkeypatch):

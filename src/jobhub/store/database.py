@@ -117,7 +117,9 @@ class Database:
     async def _search(self, connection: Any, sql: str, values: list[Any], seconds: float) -> list[asyncpg.Record]:
         pid = connection.get_server_pid()
         try:
-            found: list[asyncpg.Record] = await connection.fetch(sql, *values, timeout=seconds)
+            # Prepared anew, because one that is kept gets a plan for any values after some time: a walk, where those of now are rare.
+            prepared = await connection.prepare(sql, timeout=seconds)
+            found: list[asyncpg.Record] = await prepared.fetch(*values, timeout=seconds)
         except TimeoutError as error:
             # Behind a migration's lock nothing is searched. The server's side notices the end of its connection after 2 s.
             row = await self.fetch_row("waits_for_lock", pid=pid)
