@@ -1,25 +1,24 @@
 """Statistics and queue health, in the shapes administrators read."""
 
-from datetime import datetime
-from enum import StrEnum
-
 import msgspec
 
+from jobhub.contract.figures import (
+    Check,
+    Counts,
+    Durations,
+    Pending,
+    QueueStatus,
+    Running,
+    RunningCount,
+    Statistics,
+    TypeStatistics,
+    Window,
+    Worker,
+)
 from jobhub.domain.jobs import JobStatus
 from jobhub.store import reports as store
 from jobhub.store.database import Database
-from jobhub.store.reports import Bucket, Durations, FailureCount, Measured, PendingCount, WorkerState
-
-
-class Window(StrEnum):
-    """How far back statistics look."""
-
-    HOUR = "1h"
-    DAY = "24h"
-    WEEK = "7d"
-    MONTH = "30d"
-    ALL = "all"
-
+from jobhub.store.reports import Measured
 
 # Seconds of the window and of one bucket: 24 to 60 buckets, as many as a chart shows well.
 _SECONDS: dict[Window, tuple[float | None, float]] = {
@@ -29,42 +28,6 @@ _SECONDS: dict[Window, tuple[float | None, float]] = {
     Window.MONTH: (30 * 86400, 86400),
     Window.ALL: (None, 86400),
 }
-
-
-class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """Jobs by status: pending and running of now, the others of what finished in the window."""
-
-    pending: int = 0
-    running: int = 0
-    completed: int = 0
-    failed: int = 0
-    cancelled: int = 0
-
-
-class TypeStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of one job type."""
-
-    job_type: str
-    counts: Counts
-    success_rate: float | None
-    processing_seconds: Durations
-    waiting_seconds: Durations
-
-
-class Statistics(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of `GET /jobs/admin/statistics`. A rate or percentile of nothing is null."""
-
-    window: Window
-    generated_at: datetime
-    counts: Counts
-    success_rate: float | None
-    failure_rate: float | None
-    processing_seconds: Durations
-    waiting_seconds: Durations
-    throughput: list[Bucket]
-    by_type: list[TypeStatistics]
-    failures: list[FailureCount]
-    oldest_pending_seconds: float | None
 
 
 async def statistics(db: Database, window: Window) -> Statistics:
@@ -112,49 +75,6 @@ def _rate(part: int, counts: Counts) -> float | None:
     """A share of the jobs that completed or failed; cancelled ones say nothing about success."""
     ended = counts.completed + counts.failed
     return part / ended if ended else None
-
-
-class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that must be so for the queue to be healthy. `value` and `threshold` are seconds, or live workers."""
-
-    name: str
-    ok: bool
-    detail: str
-    value: float | None
-    threshold: float | None
-
-
-class Pending(msgspec.Struct, frozen=True, kw_only=True):
-    total: int
-    due: int
-    scheduled: int
-    by_type: list[PendingCount]
-
-
-class RunningCount(msgspec.Struct, frozen=True, kw_only=True):
-    job_type: str
-    running: int
-
-
-class Running(msgspec.Struct, frozen=True, kw_only=True):
-    total: int
-    by_type: list[RunningCount]
-
-
-class Worker(WorkerState, frozen=True, kw_only=True):
-    """A worker, and how many jobs it runs."""
-
-    running: int
-
-
-class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of `GET /jobs/admin/queue-status`."""
-
-    healthy: bool
-    checks: list[Check]
-    pending: Pending
-    running: Running
-    workers: list[Worker]
 
 
 MAX_DUE_SECONDS = 60.0  # a due job that waits longer means too few workers
