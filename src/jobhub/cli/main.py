@@ -9,6 +9,7 @@ import msgspec
 import rich_click as click
 
 from jobhub import __version__
+from jobhub.cli.jobs import admin_commands, commands, login_commands
 from jobhub.settings import Settings, read_settings
 
 
@@ -104,3 +105,9 @@ def doctor() -> None:
     for finding in findings:
         click.echo(f"{'ok  ' if finding.ok else 'BAD '} {finding.name}: {finding.detail}")
     raise SystemExit(0 if all(finding.ok for finding in findings) else 1)
+
+
+# Those of a client of the API.
+admin_commands.add_to(commands.jobs)
+for command in (commands.jobs, login_commands.login, login_commands.logout, login_commands.completion):
+    jobhub.add_command(command)
