@@ -7,6 +7,7 @@ import pytest
 
 from jobhub.client import Client
 from tests.acceptance.service import Service, service
+from tests.client.front import Front, front
 
 PASSWORD = "correct horse battery"
 _numbers = itertools.count(1)
@@ -31,3 +32,10 @@ def account(jobhub_up: Service) -> tuple[str, str]:
     with Client(jobhub_up.url, email=jobhub_up.administrator()[0], password=jobhub_up.administrator()[1]) as admin:
         admin.create_user(email, PASSWORD)
     return email, PASSWORD
+
+
+@pytest.fixture
+def proxy(jobhub_up: Service) -> Iterator[Front]:
+    """What stands between the client and the service."""
+    with front(int(jobhub_up.url.rpartition(":")[2])) as started:
+        yield started

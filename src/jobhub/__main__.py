@@ -19,7 +19,7 @@ def main() -> None:
     try:
         from jobhub.cli.main import jobhub
 
-        jobhub()
+        jobhub(prog_name="jobhub")
     except (OperatorError, Refusal) as error:
         print(f"jobhub: {error}", file=sys.stderr)
         sys.exit(1)

@@ -9,14 +9,6 @@ import pytest
 
 from jobhub.client import AsyncClient, Client
 from tests.acceptance.service import Service
-from tests.client.front import Front, front
-
-
-@pytest.fixture
-def proxy(jobhub_up: Service) -> Iterator[Front]:
-    """What stands between the client and the service."""
-    with front(int(jobhub_up.url.rpartition(":")[2])) as started:
-        yield started
 
 
 class Awaited:

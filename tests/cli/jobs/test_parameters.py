@@ -1,5 +1,6 @@
 """What is typed becomes what the job type's JSON Schema wants."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -84,9 +85,8 @@ def test_a_value_is_what_the_schema_wants(pair, value):
     ],
 )
 def test_what_does_not_fit_is_named(pairs, said):
-    with pytest.raises(ValueError, match="") as raised:
+    with pytest.raises(ValueError, match=re.escape(said)):
         read_pairs(pairs, SCHEMA)
-    assert said in str(raised.value)
 
 
 def test_where_the_schema_allows_more_anything_goes():

