@@ -38,6 +38,14 @@ def test_every_block_of_the_clients_guide_runs(jobhub_up, ada, capsys):
     assert "away for longer" not in printed
 
 
+def test_the_three_lines_of_the_readme_run(jobhub_up, administrator, capsys):
+    (block,) = blocks("README.md", "python")
+
+    exec(block.replace("http://127.0.0.1:8000", jobhub_up.url).replace("…", administrator[1]), {})
+
+    assert capsys.readouterr().out == "{'steps': 3}\n"
+
+
 def test_every_command_of_the_guide_to_the_command_line_shows_what_it_says(jobhub_up, ada, administrator, tmp_path):
     environ = clean_environ() | {
         "XDG_CONFIG_HOME": str(tmp_path),

@@ -58,6 +58,27 @@ def worker(concurrency: int | None, queues: str | None) -> None:
 
 
 @jobhub.command()
+@click.argument("job_type", metavar="TYPE")
+@click.argument("given", metavar="[FILE | NAME=VALUE]…", nargs=-1)
+def run(job_type: str, given: tuple[str, ...]) -> None:
+    """Run one handler here and now, without a service; for trying it. FILE is its parameters as JSON."""
+    from jobhub.cli import run_handler
+
+    raise SystemExit(run_handler.run(_settings(), job_type, given))
+
+
+@jobhub.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+def new(directory: Path) -> None:
+    """Write a small working package of job types to start from."""
+    from jobhub.cli.new import write_package
+
+    for file in write_package(directory):
+        click.echo(file)
+    click.echo(f"\nNext: cd {directory} && make try && make test && make run")
+
+
+@jobhub.command()
 def migrate() -> None:
     """Bring the database to the newest schema."""
     from jobhub.cli.commands import run_migrate

@@ -115,6 +115,14 @@ def job_type(
     return register
 
 
+def declared_job_type(handler: Callable[..., Any]) -> JobType:
+    """What `job_type` made of a handler. Raises OperatorError: it was never decorated."""
+    declared = getattr(handler, _ATTRIBUTE, None)
+    if not isinstance(declared, JobType):
+        raise OperatorError(f"{_where_is(handler)} is no handler: decorate it with @jobhub.job_type.")
+    return declared
+
+
 class Registry:
     """The job types one process knows, by name."""
 
