@@ -35,3 +35,16 @@ def test_an_address_that_makes_no_sense_is_refused(url):
 def test_a_password_without_an_address_is_refused():
     with pytest.raises(ValueError, match="needs a password"):
         Client("http://127.0.0.1", email="ada@example.org")
+
+
+@pytest.mark.parametrize("token", ["", "secret\nx", "secrét", "a secret"])
+def test_a_token_that_cannot_be_sent_is_refused_without_being_shown(token):
+    with pytest.raises(ValueError, match="no token") as raised:
+        Client("http://127.0.0.1", token=token)
+    assert "secr" not in str(raised.value)
+
+
+@pytest.mark.parametrize("key", ["", "two words", "schlüssel", "x" * 201])
+def test_a_key_that_cannot_be_sent_is_refused_before_anything_is(key):
+    with Client("http://127.0.0.1:9", token="x") as client, pytest.raises(ValueError, match="200 visible ASCII"):
+        client.submit("demo.sleep", idempotency_key=key)

@@ -26,10 +26,12 @@ def test_every_block_of_the_clients_guide_runs(jobhub_up, ada, capsys):
     namespace = {"__name__": "guide"}
     found = blocks("docs/client.md", "python")
 
-    for number, block in enumerate(found):
-        code = block.replace("http://127.0.0.1:8000", jobhub_up.url)
-        exec(compile(code, f"docs/client.md, block {number + 1}", "exec"), namespace)
-    namespace["jobs"].close()
+    try:
+        for number, block in enumerate(found):
+            code = block.replace("http://127.0.0.1:8000", jobhub_up.url)
+            exec(compile(code, f"docs/client.md, block {number + 1}", "exec"), namespace)
+    finally:
+        namespace["jobs"].close()
 
     printed = capsys.readouterr().out
     assert len(found) >= 6

@@ -3,6 +3,7 @@
 Every operation can raise what `errors` has; only what is special to one is said there.
 """
 
+import re
 import time
 import uuid
 from collections.abc import Iterable, Mapping
@@ -22,6 +23,7 @@ from jobhub.domain.jobs import JobStatus
 from jobhub.domain.submission import Submission
 
 MAX_WAIT_SECONDS = 30  # of one request: what many proxies bear; the service would wait for 60
+_KEY = re.compile(r"[!-~]{1,200}", re.ASCII)
 PAGE_SIZE = 100  # as much as one request may ask for
 
 JobRef = JobView | UUID | str
@@ -56,7 +58,13 @@ def submit(
 
     It makes one job however often the request has to be sent, since it has an Idempotency-Key: your own, or a new one for each call. Give
     your own if the program itself may run twice. Without a title the job is called like its type.
+
+    Raises:
+        ValueError: the key is not 1 to 200 visible ASCII characters.
     """
+    key = uuid.uuid4().hex if idempotency_key is None else idempotency_key
+    if not _KEY.fullmatch(key):
+        raise ValueError(f"An Idempotency-Key has 1 to 200 visible ASCII characters, unlike {key[:50]!r}.")
     submission = Submission(
         job_type=job_type,
         title=job_type if title is None else title,
@@ -66,7 +74,7 @@ def submit(
         scheduled_for=scheduled_for,
         tags=list(tags),
     )
-    return (yield from exchange(session, _calls(session).submit(submission, key=idempotency_key or uuid.uuid4().hex)))
+    return (yield from exchange(session, _calls(session).submit(submission, key=key)))
 
 
 def get(session: Session, job: JobRef) -> Steps[JobView]:

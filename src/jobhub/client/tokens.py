@@ -1,8 +1,11 @@
 """What a client shows to be let in, and what it can get a new token with. Not here: getting one (`operations.renew`)."""
 
+import re
 from contextlib import AbstractContextManager, nullcontext
 
 from jobhub.contract.accounts import TokenPair
+
+_TOKEN = re.compile(r"[!-~]+", re.ASCII)
 
 
 class Tokens:
@@ -21,6 +24,8 @@ class Tokens:
     ) -> None:
         if (email is None) != (password is None):
             raise ValueError("An e-mail address needs a password, and a password an e-mail address.")
+        if access_token is not None and not _TOKEN.fullmatch(access_token):
+            raise ValueError("This is no token: it must have visible ASCII characters only.")  # without showing it
         self.access_token = access_token
         self.refresh_token = refresh_token
         self.credentials = (email, password) if email is not None and password is not None else None

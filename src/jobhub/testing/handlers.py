@@ -31,6 +31,7 @@ class LogEntry(msgspec.Struct, frozen=True):
 class HandlerRun(msgspec.Struct, frozen=True, kw_only=True):
     """How a handler ended: its result as the user would read it, and what it said on the way."""
 
+    job_id: UUID
     result: Any
     reports: list[Report]
     log: list[LogEntry]
@@ -118,7 +119,7 @@ class _Context:
     def run_with(self, result: Any) -> HandlerRun:
         encoded = encoded_result(result)
         read = None if encoded is None else msgspec.json.decode(encoded)
-        return HandlerRun(result=read, reports=self.reports, log=self.entries)
+        return HandlerRun(job_id=self.job_id, result=read, reports=self.reports, log=self.entries)
 
 
 class _HandlerContext:

@@ -28,7 +28,7 @@ def access(environ: Mapping[str, str], *, profile: str | None) -> tuple[str, Tok
     """
     profiles = Profiles.of_user(environ)
     name = profile or environ.get("JOBHUB_PROFILE")
-    url, token = environ.get("JOBHUB_URL", "").rstrip("/"), environ.get("JOBHUB_TOKEN")
+    url, token = environ.get("JOBHUB_URL", "").rstrip("/"), environ.get("JOBHUB_TOKEN", "").strip()
     if name is None and token:
         return url or DEFAULT_URL, Tokens(token)
     known = profiles.read()
