@@ -5,6 +5,7 @@ none of them. Not here: submitting over HTTP (`client`).
 """
 
 import inspect
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Protocol, overload
@@ -34,7 +35,7 @@ class BlockingConnection(Protocol):
 
 
 @overload
-def submit(  # type: ignore[overload-overlap]  # what is awaited is tried first
+def submit(
     connection: AwaitedConnection,
     job_type: str | Callable[..., Any],
     parameters: Mapping[str, Any] | msgspec.Struct | None = None,
@@ -81,7 +82,9 @@ def submit(
     queue: str | None = None,
     max_attempts: int | None = None,
 ) -> Any:
-    """Submit a job in the connection's transaction, for the account with this id or e-mail address. Its id; to be awaited if the connection is.
+    """Submit a job in the connection's transaction, for the account with this id or e-mail address; its id.
+
+    To be awaited if the connection is.
 
     `job_type` is best the handler itself: then its parameters are checked here, and its queue and retry policy count. With a name,
     `queue` is `default` and `max_attempts` 1 unless they are given, and parameters that don't fit fail the job when it runs.
@@ -140,17 +143,13 @@ async def _asyncpg(connection: Any, values: Values) -> UUID:
 
 
 def _psycopg(connection: Any, values: Values) -> UUID:
-    from psycopg.rows import tuple_row
-
-    with connection.cursor(row_factory=tuple_row) as cursor:
+    with connection.cursor(row_factory=lambda _cursor: tuple) as cursor:
         cursor.execute(_call(lambda _number, name: f"%({name})s"), values)
         return UUID(str(cursor.fetchone()[0]))
 
 
 async def _psycopg_awaited(connection: Any, values: Values) -> UUID:
-    from psycopg.rows import tuple_row
-
-    async with connection.cursor(row_factory=tuple_row) as cursor:
+    async with connection.cursor(row_factory=lambda _cursor: tuple) as cursor:
         await cursor.execute(_call(lambda _number, name: f"%({name})s"), values)
         return UUID(str((await cursor.fetchone())[0]))
 
@@ -164,9 +163,8 @@ async def _sqlalchemy_awaited(connection: Any, values: Values) -> UUID:
 
 
 def _sqlalchemy_statement() -> Any:
-    import sqlalchemy
-
-    return sqlalchemy.text(_call(lambda _number, name: f"CAST(:{name} AS {dict(zip(_NAMES, _TYPES, strict=True))[name]})"))
+    # The connection is SQLAlchemy's, so it is loaded; importing it here would make it a dependency of every `import jobhub`.
+    return sys.modules["sqlalchemy"].text(_call(lambda _number, name: f"CAST(:{name} AS {dict(zip(_NAMES, _TYPES, strict=True))[name]})"))
 
 
 _WAYS: tuple[tuple[str, Callable[[Any, Values], Any], Callable[[Any, Values], Any]], ...] = (

@@ -29,8 +29,9 @@ def run(settings: Settings, name: str, given: Sequence[str]) -> int:
     declared = load_registry(settings.handlers, demo=True).get(name)
     if declared is None:
         raise OperatorError(f"There is no job type {name!r} here: name its module in JOBHUB_HANDLERS.")
+    parameters = _parameters(declared, given)
     try:
-        ended = run_handler(declared.handler, _parameters(declared, given), on_report=_show)
+        ended = run_handler(declared.handler, parameters, on_report=_show)
     except InvalidInput as error:
         for wrong in error.errors:
             _say(f"{wrong.pointer}: {wrong.detail}")
