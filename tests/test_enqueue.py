@@ -24,9 +24,8 @@ Ends = Callable[[], Awaitable[None]]
 @asynccontextmanager
 async def over_asyncpg(dsn: str) -> AsyncIterator[tuple[Any, Ends, Ends]]:
     connection = await asyncpg.connect(dsn)
-    transaction = connection.transaction()
-    await transaction.start()
-    yield connection, transaction.commit, transaction.rollback
+    await connection.execute("BEGIN")
+    yield connection, lambda: connection.execute("COMMIT; BEGIN"), lambda: connection.execute("ROLLBACK; BEGIN")
     await connection.close()
 
 
@@ -164,7 +163,7 @@ def test_what_is_out_of_bounds_is_refused_by_the_database(sql, alice, given, sai
 
 
 def test_a_disabled_account_owns_no_new_jobs(sql, alice):
-    sql.execute("UPDATE users SET disabled = true")
+    sql.execute("UPDATE users SET disabled_at = now()")
 
     with pytest.raises(psycopg.IntegrityError, match="no active account"):
         jobhub.submit(sql, echo, owner=alice.id)
@@ -206,7 +205,9 @@ def test_a_role_needs_to_be_let_and_then_needs_no_more(application, sql, alice):
 def test_tables_of_the_callers_own_are_not_taken_for_ours(application, sql, alice):
     connection, role = application
     sql.execute(f"GRANT USAGE ON SCHEMA jobhub TO {role}; GRANT EXECUTE ON FUNCTION jobhub.submit_job TO {role}")
-    connection.execute("CREATE TEMPORARY TABLE users AS SELECT gen_random_uuid() AS id, 'x@example.org' AS email, false AS disabled")
+    connection.execute(
+        "CREATE TEMPORARY TABLE users AS SELECT gen_random_uuid() AS id, 'x@example.org' AS email, NULL::timestamptz AS disabled_at"
+    )
 
     with pytest.raises(psycopg.IntegrityError, match="no active account"):
         jobhub.submit(connection, echo, owner="x@example.org")

@@ -31,9 +31,11 @@ DECLARE
     )::uuid;
     user_id uuid;
 BEGIN
-    SELECT users.id INTO user_id
-    FROM users
-    WHERE (lower(users.email) = lower(submit_job.owner) OR users.id::text = lower(submit_job.owner)) AND NOT users.disabled;
+    IF submit_job.owner ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
+        SELECT users.id INTO user_id FROM users WHERE users.id = submit_job.owner::uuid AND users.disabled_at IS NULL;
+    ELSE
+        SELECT users.id INTO user_id FROM users WHERE lower(users.email) = lower(submit_job.owner) AND users.disabled_at IS NULL;
+    END IF;
     IF user_id IS NULL THEN
         RAISE EXCEPTION 'There is no active account % to own the job.', coalesce(quote_literal(submit_job.owner), 'NULL')
             USING ERRCODE = 'foreign_key_violation';

