@@ -57,7 +57,7 @@ class Environment:
         self("python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", what, timeout=240)
 
     def __call__(
-        self, program: str, *arguments: str, status: int = 0, timeout: int = 60, **environ: str
+        self, program: str, *arguments: str, stdin: str = "", status: int = 0, timeout: int = 60, **environ: str
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [str(self.bin / program), *arguments],
