@@ -170,7 +170,14 @@ def _print_type(job_type: JobTypeView, *, as_json: bool) -> None:
     if reference := schema.get("$ref"):
         schema = definitions[reference.rpartition("/")[2]]
     print_fields([("type", job_type.name), ("summary", job_type.summary), ("timeout", f"{job_type.timeout_seconds:g} s")])
-    for field, described in schema.get("properties", {}).items():
-        rules = {rule: value for rule, value in described.items() if rule != "default"}
-        default = f"default {msgspec.json.encode(job_type.defaults[field]).decode()}" if field in job_type.defaults else ""
-        print_fields([(f"  {field}", f"{msgspec.json.encode(rules).decode()} {default or 'required'}")])
+    print_fields(
+        (f"  {name}", _parameter_text(name, described, job_type.defaults, is_required=name in schema.get("required", [])))
+        for name, described in schema.get("properties", {}).items()
+    )
+
+
+def _parameter_text(name: str, described: dict[str, Any], defaults: dict[str, Any], *, is_required: bool) -> str:
+    rules = msgspec.json.encode({rule: value for rule, value in described.items() if rule != "default"}).decode()
+    if is_required:
+        return f"{rules} required"
+    return f"{rules} default {msgspec.json.encode(defaults[name]).decode()}" if name in defaults else rules

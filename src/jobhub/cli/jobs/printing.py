@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from rich.console import Console
+from rich.console import Console, OverflowMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -46,23 +46,32 @@ def print_json(value: Any) -> None:
 
 
 def print_rows(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A table, or, where nobody looks, a line for each row without headings."""
+    """A table in which a long cell is cut, or, where nobody looks, a whole line for each row without headings."""
+    _print(headings, list(rows), overflow="ellipsis")
+
+
+def print_fields(fields: Iterable[tuple[str, Any]]) -> None:
+    """A name and a value a line; those without a value are left out."""
+    _print((), [(name, value) for name, value in fields if value not in (None, [], "", msgspec.UNSET)], overflow="fold")
+
+
+def _print(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, overflow: OverflowMethod) -> None:
     out = console()
     if not out.is_terminal:
         for row in rows:
             print("\t".join(_BREAKS.sub(" ", printable(_text(cell))) for cell in row))
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        table.add_column(heading, no_wrap=heading in ("id", "worker"), overflow="fold")
+    if not rows:
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=bool(headings))
+    for heading in headings or ("", ""):
+        table.add_column(heading, no_wrap=overflow == "ellipsis", overflow=overflow, min_width=36 if heading in _IDS else None)
     for row in rows:
         table.add_row(*(cell_text(cell) for cell in row))
     out.print(table)
 
 
-def print_fields(fields: Iterable[tuple[str, Any]]) -> None:
-    """A name and a value a line; those without a value are left out."""
-    print_rows(("", ""), [(name, value) for name, value in fields if value not in (None, [], "", msgspec.UNSET)])
+_IDS = ("id", "worker")  # whole, or they are of no use
 
 
 def cell_text(cell: Any) -> Text:

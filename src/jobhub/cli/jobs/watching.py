@@ -67,6 +67,8 @@ class _Shown:
     def table(self) -> RenderableType:
         """Those that changed last, newest job first."""
         table = Table.grid(padding=(0, 1))
+        for least in (36, 12, 9, 24, 12):
+            table.add_column(no_wrap=True, overflow="ellipsis", min_width=least)
         hidden = len(self.jobs) - MAX_ROWS
         for job in sorted([*self.jobs.values()][-MAX_ROWS:], key=lambda job: job.id, reverse=True):
             table.add_row(cell_text(job.id), cell_text(job.title), cell_text(job.status), _bar(job), cell_text(_remark(job)))
