@@ -66,6 +66,15 @@ def test_pauses_grow_to_a_limit_and_no_two_clients_share_them(monkeypatch):
     assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]
 
 
+@pytest.mark.parametrize(("asked_for", "paused"), [("0", 0.2), ("3", 3.0)])
+def test_nobody_comes_back_sooner_than_asked_nor_at_once(monkeypatch, asked_for, paused):
+    monkeypatch.setattr(module.random, "uniform", lambda low, high: high)
+    script = start()
+    script.reply(problem(503, "database_unavailable", **{"retry-after": asked_for}))
+
+    assert script.effect == Sleep(paused)
+
+
 def test_the_last_try_does_not_outlive_the_patience_by_a_whole_timeout(monkeypatch):
     now = 100.0
     monkeypatch.setattr(module.time, "monotonic", lambda: now)

@@ -5,7 +5,7 @@ import threading
 import msgspec
 import pytest
 
-from jobhub.client import Client, NoAnswer, Tokens, Unavailable, errors
+from jobhub.client import Client, NoAnswer, NotFinished, Tokens, Unavailable, errors
 from jobhub.domain.jobs import JobStatus
 from tests.acceptance.service import free_port
 from tests.client import front
@@ -151,6 +151,16 @@ def test_a_watch_of_a_service_that_stays_away_is_given_up(user, proxy):
 
     with pytest.raises(Unavailable):
         list(user.watch(job))
+
+
+def test_a_service_that_holds_no_request_is_not_asked_at_once_again(user, proxy):
+    job = user.submit("demo.sleep", **FOR_LATER)
+    as_it_is = front.answer_with(200, msgspec.json.encode(job), content_type="application/json")
+    proxy.plan(*[as_it_is] * 50)
+
+    with pytest.raises(NotFinished):
+        user.wait(job, timeout_seconds=2)
+    assert proxy.count("GET", f"/jobs/{job.id}") <= 5
 
 
 def test_an_expired_token_is_renewed_once_with_the_refresh_token(user, proxy):

@@ -107,7 +107,7 @@ def _is_worth_another_try(error: ClientError, is_repeatable: bool) -> bool:
 
 
 def _pause(error: ClientError, tries: int) -> float:
-    if isinstance(error, Refused) and error.retry_after_seconds is not None:
-        return error.retry_after_seconds
     longest: float = min(MAX_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(tries, 10))
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - so that many clients don't come back at once
+    pause = longest * random.uniform(0.5, 1.0)  # noqa: S311 - so that many clients don't come back at once
+    # Not sooner than asked to; and not at once again and again if that is what is asked.
+    return max(pause, error.retry_after_seconds or 0.0) if isinstance(error, Refused) else pause

@@ -16,13 +16,14 @@ import msgspec
 from jobhub.client.calls import Calls, QueryValue
 from jobhub.client.errors import NotFinished, Unauthenticated
 from jobhub.client.exchange import Call, Session, exchange
-from jobhub.client.steps import Emit, Emitting, Steps
+from jobhub.client.steps import Emit, Emitting, Sleep, Steps
 from jobhub.contract.accounts import MeView, TokenPair
 from jobhub.contract.jobs import AttemptView, JobTypeView, JobView, PageView
 from jobhub.domain.jobs import JobStatus
 from jobhub.domain.submission import Submission
 
 MAX_WAIT_SECONDS = 30  # of one request: what many proxies bear; the service would wait for 60
+EARLY_PAUSE_SECONDS = 1.0
 _KEY = re.compile(r"[!-~]{1,200}", re.ASCII)
 PAGE_SIZE = 100  # as much as one request may ask for
 
@@ -164,8 +165,7 @@ def wait(session: Session, job: JobRef, *, timeout_seconds: float | None = None)
     """
     job_id, ends_at = id_of(job), _end(timeout_seconds)
     while True:
-        call = _calls(session).read(job_id, wait_seconds=_part(ends_at))
-        now = _there((yield from exchange(session, call)))
+        now = _there((yield from _held(session, job_id, ends_at)))
         if now.status.is_finished:
             return now
         if time.monotonic() >= ends_at:
@@ -176,12 +176,21 @@ def wait_for_change(session: Session, job: JobView, *, timeout_seconds: float = 
     """A job once it is newer than `job`; after that time `job` itself. Its place in the queue is no change."""
     ends_at = _end(timeout_seconds)
     while True:
-        call = _calls(session).read(job.id, wait_seconds=_part(ends_at), known_version=job.version)
-        now = yield from exchange(session, call)
+        now = yield from _held(session, job.id, ends_at, known_version=job.version)
         if now is not None and now.version != job.version:
             return now
         if time.monotonic() >= ends_at:
             return job
+
+
+def _held(session: Session, job_id: UUID, ends_at: float, *, known_version: int | None = None) -> Steps[JobView | None]:
+    """One request that the service holds until there is news. One that is about to stop holds none: it must not be asked at once again."""
+    began_at, seconds = time.monotonic(), _part(ends_at)
+    now = yield from exchange(session, _calls(session).read(job_id, wait_seconds=seconds, known_version=known_version))
+    is_news = now is not None and (now.status.is_finished if known_version is None else now.version != known_version)
+    if not is_news and time.monotonic() - began_at < seconds / 2:
+        yield Sleep(max(0.0, min(EARLY_PAUSE_SECONDS, ends_at - time.monotonic())))
+    return now
 
 
 def _end(timeout_seconds: float | None) -> float:

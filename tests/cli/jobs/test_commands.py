@@ -6,8 +6,8 @@ import pytest
 
 from jobhub.client import Client
 from tests.acceptance.service import free_port
-from tests.factories import new_id
 
+NOBODYS = "01a20b0e-0000-7000-8000-000000000000"
 pytestmark = pytest.mark.xdist_group("client")
 
 
@@ -52,6 +52,13 @@ def test_a_submit_that_waits_tells_how_it_ended(user, job_type, status, state):
     assert f"status\t{state}" in shown.stdout.splitlines()
     assert shown.stderr == ""
     assert as_json["status"] == state
+
+
+def test_a_submit_that_waits_no_longer_than_it_was_told_says_so(user):
+    done = user("jobs", "submit", "demo.sleep", "--at", "+1h", "--wait", "--timeout", "1", status=7)
+
+    assert "is still pending after 1 s" in done.stderr
+    assert done.stdout == ""
 
 
 def test_a_cancelled_job_has_a_status_of_its_own(user):
@@ -134,7 +141,7 @@ def test_job_types_and_their_parameters_are_told(user):
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (["get", str(new_id())], 4, "jobhub: No job"),
+        (["get", NOBODYS], 4, "jobhub: No job"),
         (["get", "42"], 2, "not a valid UUID"),
         (["submit", "demo.step", "steps=3"], 2, "Did you mean demo.steps"),
         (["submit", "demo.step"], 2, "there is no job type 'demo.step'"),
@@ -144,7 +151,7 @@ def test_job_types_and_their_parameters_are_told(user):
         (["submit", "demo.steps", "--at", "soon"], 2, "'soon' is no time"),
         (["submit", "demo.steps", "--parameters", "-"], 2, "must hold a JSON object"),
         (["stats"], 3, "Only an administrator may do this."),
-        (["watch", *(str(new_id()) for _ in range(9))], 2, "At most 8 jobs"),
+        (["watch", *(f"{NOBODYS[:-1]}{number}" for number in range(9))], 2, "At most 8 jobs"),
     ],
     ids=lambda value: " ".join(value)[:30] if isinstance(value, list) else None,
 )

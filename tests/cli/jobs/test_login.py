@@ -92,7 +92,13 @@ def test_a_file_that_is_no_list_of_logins_is_named(nobody, file):
     assert str(file) in nobody("jobs", "list", status=1).stderr
 
 
-def test_a_login_elsewhere_than_the_token_says_is_possible(nobody, proxy):
+def test_a_password_that_leaves_the_machine_unencrypted_is_warned_of(nobody):
+    said = nobody("login", "http://jobs.invalid", "--email", "a@b", "--password-stdin", stdin="x\n", status=6).stderr
+
+    assert "goes over the network as it is" in said.splitlines()[0]
+
+
+def test_a_login_that_is_refused_for_long_is_told_at_once(nobody, proxy):
     proxy.plan(problem(429, "too_many_attempts", Retry_After="3600"))
 
     said = nobody("login", proxy.url, "--email", "a@b", "--password-stdin", stdin="x\n", status=6).stderr

@@ -33,6 +33,7 @@ def submit(
     tags: Sequence[str],
     key: str | None,
     wait: bool,
+    timeout: float | None,
     as_json: bool,
 ) -> None:
     """Submit a job and print its id; or wait for it and print all of it."""
@@ -48,7 +49,7 @@ def submit(
             idempotency_key=key,
         )
         if wait:
-            job = follow_quietly(client, job.id)
+            job = follow_quietly(client, job.id) if timeout is None else client.wait(job, timeout_seconds=timeout)
         if as_json:
             print_json(job)
         elif wait:

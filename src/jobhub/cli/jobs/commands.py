@@ -54,6 +54,7 @@ class _JobTypeName(click.ParamType[str]):
 @click.option("--tag", "tags", multiple=True, help="A tag to find it by; repeat it for several.")
 @click.option("--key", help="An Idempotency-Key: the same command with the same key makes one job.")
 @click.option("--wait", is_flag=True, help="Wait until it is finished; the exit status says how it ended.")
+@click.option("--timeout", type=click.FloatRange(min=0), help="With --wait: seconds after which it isn't waited for any more; no bar then.")
 @as_json
 def submit(job_type: str, pairs: tuple[str, ...], **options: Any) -> None:
     """Submit a job, and print its id.

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from urllib.parse import urlsplit
 
 import rich_click as click
 from click import get_current_context
@@ -15,6 +16,8 @@ from jobhub.domain.errors import OperatorError
 
 def log_in(url: str, *, email: str, has_password_on_stdin: bool, profile: str) -> None:
     """Get tokens for an account and keep them under a name."""
+    if urlsplit(url).scheme == "http" and urlsplit(url).hostname not in ("127.0.0.1", "::1", "localhost"):
+        click.echo("jobhub: The password goes over the network as it is, since the address begins with http:.", err=True)
     password = sys.stdin.readline().rstrip("\r\n") if has_password_on_stdin else click.prompt("Password", hide_input=True, err=True)
     with told(), Client(url, tokens=Tokens(), patience_seconds=PATIENCE_SECONDS) as client:
         pair = client.log_in(email, password)
