@@ -10,6 +10,13 @@ SELECT to_regclass('alembic_version') IS NOT NULL AS present;
 -- returns: at most one row
 SELECT version_num AS revision FROM alembic_version LIMIT 1;
 
+-- name: server_facts
+-- What the server says of itself: its version as a number (150004 is 15.4), its clock now, and whether it is a replica, which takes no writes.
+-- returns: one row
+-- test:    tests/store/test_health.py
+SELECT
+    current_setting('server_version_num')::integer AS version_number, clock_timestamp() AS now, pg_is_in_recovery() AS is_replica;
+
 -- name: list_setup_faults
 -- What dispatch counts on, as sql/migrations/ made it, and somebody has changed since.
 -- returns: one row per fault: fault, a sentence that says what to do; none if all is well

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tests.factories import make_worker
+
 KEY = "k3Jx0aB7qL9tYw2Zr5Vn8Pd4Ms6Gh1Ce"
 
 
@@ -125,7 +127,16 @@ def test_doctor_tells_what_is_wrong_and_exits_with_1(dsn):
     assert done.returncode == 1
     assert "ok   schema" in done.stdout
     assert "ok   setup" in done.stdout
+    assert "ok   server: PostgreSQL" in done.stdout
+    assert "ok   clock" in done.stdout
+    assert "ok   versions" in done.stdout
     assert "BAD  live_workers" in done.stdout
+
+
+def test_doctor_names_live_workers_of_another_version(dsn, sql):
+    make_worker(sql)
+
+    assert "BAD  versions: this is 0.1.0, and there are workers of 0: restart them" in run("doctor", JOBHUB_DATABASE_URL=dsn).stdout
 
 
 def test_doctor_tells_to_migrate(empty_dsn):

@@ -1,6 +1,25 @@
 """What the database says of itself."""
 
+from datetime import datetime
+
+import msgspec
+
 from jobhub.store.database import Connection
+
+
+class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """`version_number` is 150004 for 15.4; a replica takes no writes."""
+
+    version_number: int
+    now: datetime
+    is_replica: bool
+
+
+async def server_facts(db: Connection) -> ServerFacts:
+    """What the server says of itself."""
+    row = await db.fetch_row("server_facts")
+    assert row is not None  # a SELECT without FROM
+    return ServerFacts(version_number=row["version_number"], now=row["now"], is_replica=row["is_replica"])
 
 
 async def schema_revision(db: Connection) -> str | None:
