@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from jobhub import __version__
 from tests.factories import make_worker
 
 KEY = "k3Jx0aB7qL9tYw2Zr5Vn8Pd4Ms6Gh1Ce"
@@ -136,7 +137,9 @@ def test_doctor_tells_what_is_wrong_and_exits_with_1(dsn):
 def test_doctor_names_live_workers_of_another_version(dsn, sql):
     make_worker(sql)
 
-    assert "BAD  versions: this is 0.1.0, and there are workers of 0: restart them" in run("doctor", JOBHUB_DATABASE_URL=dsn).stdout
+    done = run("doctor", JOBHUB_DATABASE_URL=dsn)
+
+    assert f"BAD  versions: this is {__version__}, and there are workers of 0: restart them" in done.stdout
 
 
 def test_doctor_tells_to_migrate(empty_dsn):

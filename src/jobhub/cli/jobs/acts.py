@@ -50,13 +50,9 @@ def submit(
         )
         if wait:
             job = follow_quietly(client, job.id) if timeout is None else client.wait(job, timeout_seconds=timeout)
-        if as_json:
-            print_json(job)
-        elif wait:
-            print_job(job)
-        else:
-            click.echo(str(job.id))
-        raise SystemExit(exit_of_job(job.status) if wait else 0)
+            _print(job, as_json=as_json)
+            raise SystemExit(exit_of_job(job.status))
+        print_json(job) if as_json else click.echo(str(job.id))
 
 
 def _parameters(client: Client, job_type: str, pairs: Sequence[str], file: BinaryIO | None) -> dict[str, Any]:
