@@ -29,11 +29,12 @@ def _settings(**given: Any) -> Settings:
 @click.option("--port", type=click.IntRange(1, 65535), help="Where the API listens.  [default: 8000]")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where the embedded database lives.  [default: .jobhub]")
 @click.option("--workers", type=click.IntRange(0, 64), default=1, show_default=True, help="How many worker processes.")
-def up(port: int | None, data_dir: Path | None, workers: int) -> None:
+@click.option("--reload", is_flag=True, help="Start API and workers anew when a Python file below this directory has changed.")
+def up(port: int | None, data_dir: Path | None, workers: int, reload: bool) -> None:
     """Start everything: PostgreSQL (unless a database URL is set), API, workers."""
     from jobhub.cli.up import run_up
 
-    raise SystemExit(run_up(_settings(port=port, data_dir=data_dir), workers=workers))
+    raise SystemExit(run_up(_settings(port=port, data_dir=data_dir), workers=workers, reloads=Path.cwd() if reload else None))
 
 
 @jobhub.command()
