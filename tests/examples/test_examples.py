@@ -53,7 +53,8 @@ def test_every_picture_gets_a_thumbnail_once(thumbnails, tmp_path):
     assert first.result == {"pictures": 4, "made": 3, "unreadable": ["broken.jpg"]}
     assert second.result["made"] == 0
     assert [path.name for path in made] == ["0-100.jpg", "1-100.jpg", "2-100.jpg"]
-    assert Image.open(made[0]).size == (100, 75)
+    with Image.open(made[0]) as image:
+        assert image.size == (100, 75)
     assert first.reports[-1].percentage == 100
 
 

@@ -38,6 +38,17 @@ class Terminal:
     def press(self, keys: str) -> None:
         os.write(self._descriptor, keys.encode())
 
+    def interrupt(self, *, seconds: float = 30) -> int:
+        """Ctrl-C until it has ended, as a person does: one that comes just before it waits for input is seen at the next key only."""
+        deadline = time.monotonic() + seconds
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, f"it did not end within {seconds} s: {self.shown!r}"
+            self.press("\x03")
+            for _ in range(10):
+                if not self._read(0.1):
+                    break
+        return self.end()
+
     def end(self, *, seconds: float = 30) -> int:
         """Its exit status; all it showed is read first."""
         deadline = time.monotonic() + seconds

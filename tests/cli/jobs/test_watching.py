@@ -68,8 +68,7 @@ def test_a_second_ctrl_c_is_a_no(user, client):
         screen.wait_for("running")
         screen.press("\x03")
         screen.wait_for("Cancel job")
-        screen.press("\x03")
-        status = screen.end()
+        status = screen.interrupt()
 
     assert status == 130
     for open_job in client.list_jobs(status="running"):
