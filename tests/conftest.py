@@ -27,6 +27,8 @@ from jobhub.web.edge import Edge
 from tests import factories, reporting
 from tests.databases import Databases
 
+pytest_plugins = ["tests.running"]
+
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -54,8 +54,12 @@ LIMIT 100;
 
 -- name: server_clock
 -- The server's version and its clock, which may be read within a transaction.
--- returns: one row: version, version_number, now
-SELECT current_setting('server_version') AS version, current_setting('server_version_num')::integer AS version_number, clock_timestamp() AS now;
+-- returns: one row: version, version_number, is_replica, now
+SELECT
+    current_setting('server_version') AS version,
+    current_setting('server_version_num')::integer AS version_number,
+    pg_is_in_recovery() AS is_replica,
+    clock_timestamp() AS now;
 
 -- name: list_worker_versions
 -- Which versions of jobhub the live workers are.

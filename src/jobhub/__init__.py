@@ -11,7 +11,7 @@ docs/writing-handlers.md and docs/submitting-with-sql.md are the guides.
 from jobhub.domain.context import JobContext, ProcessJobContext
 from jobhub.domain.errors import InvalidInput, JobFailed
 from jobhub.domain.job_types import InvalidParameter, Retry, job_type
-from jobhub.store.enqueue import submit, submit_sync
+from jobhub.enqueue import submit, submit_sync
 
 __version__ = "0.1.0"
 __all__ = [

@@ -15,8 +15,8 @@ import msgspec
 from litestar.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from jobhub.contract.problems import PROBLEM_JSON, Problem
 from jobhub.web.edge import Edge
-from jobhub.web.problems import PROBLEM_JSON, Problem
 
 MAX_TARGET_BYTES = 8 * 1024  # path and query; the longest that means anything here has about 3 KiB
 MAX_HEAD_BYTES = 16 * 1024  # tokens of identity providers have up to 8 KiB

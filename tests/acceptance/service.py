@@ -67,7 +67,9 @@ class Service:
 
 
 @contextmanager
-def service(*arguments: str, data_dir: Path | None = None, **environ: str) -> Iterator[Service]:
+def service(
+    *arguments: str, data_dir: Path | None = None, python: Path | str = sys.executable, cwd: Path | None = None, **environ: str
+) -> Iterator[Service]:
     """`jobhub up` on a free port; ended with SIGTERM, and everything of it must be gone then."""
     directory = Path(tempfile.mkdtemp(prefix="jobhub-up-"))
     directory.chmod(0o755)  # as root the server runs as somebody else, who must be able to come here
@@ -76,8 +78,9 @@ def service(*arguments: str, data_dir: Path | None = None, **environ: str) -> It
     port = free_port()
     with output.open("w") as stdout, (directory / "stderr").open("w") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "jobhub", "up", "--port", str(port), "--data-dir", str(data_dir), *arguments],
+            [str(python), "-m", "jobhub", "up", "--port", str(port), "--data-dir", str(data_dir), *arguments],
             env=clean_environ() | environ,
+            cwd=cwd,
             stdout=stdout,
             stderr=stderr,
             text=True,

@@ -127,6 +127,9 @@ def test_doctor_tells_what_is_wrong_and_exits_with_1(dsn):
     assert done.returncode == 1
     assert "ok   schema" in done.stdout
     assert "ok   setup" in done.stdout
+    assert "ok   postgresql: version" in done.stdout
+    assert "ok   clock" in done.stdout
+    assert "ok   worker_versions" in done.stdout
     assert "BAD  live_workers" in done.stdout
     assert "     → start one with `jobhub worker`" in done.stdout
 

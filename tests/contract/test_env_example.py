@@ -11,8 +11,8 @@ from jobhub.settings import Settings, read_settings
 ROOT = Path(__file__).parents[2]
 NAMED = dict(re.findall(r"^#?(JOBHUB_[A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE))
 SETTINGS = {f"JOBHUB_{field.name.upper()}" for field in msgspec.structs.fields(Settings)}
-# Read before there are settings, or where a handler runs; each by its full name.
-ELSEWHERE = ("src/jobhub/postgres", "src/jobhub/handlers", "tests/conftest.py")
+# Read before there are settings, where a handler runs, or by a client; each by its full name.
+ELSEWHERE = ("src/jobhub/postgres", "src/jobhub/handlers", "src/jobhub/cli/jobs", "tests/conftest.py")
 
 
 def test_the_example_names_every_setting():

@@ -21,6 +21,7 @@ HELP = "import runpy; sys.argv = ['jobhub', '--help']\ntry: runpy.run_module('jo
     [
         (HELP, {"litestar", "uvicorn", "alembic", "procrastinate", "asyncpg", "httpx"}),
         ("import jobhub", {"litestar", "asyncpg", "psycopg", "procrastinate", "httpx", "structlog", "sqlalchemy"}),
+        ("import jobhub.client", {"litestar", "asyncpg", "psycopg", "procrastinate", "structlog", "sqlalchemy", "rich_click"}),
         ("import jobhub.worker.service, jobhub.cli.commands", {"litestar", "uvicorn", "alembic", "argon2"}),
         ("import jobhub.worker.child", {"litestar", "procrastinate", "alembic"}),
         ("from jobhub.handlers.registry import load_registry; load_registry([], demo=True)", {"litestar", "httpx", "httpcore"}),

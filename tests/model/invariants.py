@@ -12,9 +12,9 @@ from uuid import UUID
 
 import asyncpg
 
+from jobhub.contract.jobs import JobView
 from jobhub.domain.jobs import FINISHED, JobStatus, Verb
 from jobhub.domain.lifecycle import ALLOWED_FROM
-from jobhub.web.schemas import JobView
 from tests.model.operations import Operation
 from tests.model.snapshot import Snapshot
 from tests.model.state import Delivery

@@ -27,12 +27,19 @@ async def test_all_is_well_with_a_worker(db, dsn, sql):
 
 
 @pytest.mark.parametrize(
-    ("version", "ahead", "name"),
-    [(150000, 0, None), (149999, 0, "postgresql"), (180006, 4, None), (180006, 6, "clock"), (180006, -6, "clock")],
+    ("version", "is_replica", "ahead", "name"),
+    [
+        (150000, False, 0, None),
+        (149999, False, 0, "postgresql"),
+        (180006, True, 0, "postgresql"),
+        (180006, False, 4, None),
+        (180006, False, 6, "clock"),
+        (180006, False, -6, "clock"),
+    ],
 )
-async def test_an_old_server_and_a_clock_that_is_wrong(db, dsn, monkeypatch, version, ahead, name):
+async def test_an_old_server_and_a_clock_that_is_wrong(db, dsn, monkeypatch, version, is_replica, ahead, name):
     async def server_clock(_):
-        return ServerClock(version="x", version_number=version, now=datetime.now(UTC) + timedelta(seconds=ahead))
+        return ServerClock(version="x", version_number=version, is_replica=is_replica, now=datetime.now(UTC) + timedelta(seconds=ahead))
 
     monkeypatch.setattr(checkup.store, "server_clock", server_clock)
 

@@ -9,6 +9,7 @@ import msgspec
 import rich_click as click
 
 from jobhub import __version__
+from jobhub.cli.jobs import admin_commands, commands, login_commands
 from jobhub.settings import Settings, read_settings
 
 
@@ -28,11 +29,12 @@ def _settings(**given: Any) -> Settings:
 @click.option("--port", type=click.IntRange(1, 65535), help="Where the API listens.  [default: 8000]")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where the embedded database lives.  [default: .jobhub]")
 @click.option("--workers", type=click.IntRange(0, 64), default=1, show_default=True, help="How many worker processes.")
-def up(port: int | None, data_dir: Path | None, workers: int) -> None:
+@click.option("--reload", is_flag=True, help="Start API and workers anew when a Python file below this directory has changed.")
+def up(port: int | None, data_dir: Path | None, workers: int, reload: bool) -> None:
     """Start everything: PostgreSQL (unless a database URL is set), API, workers."""
     from jobhub.cli.up import run_up
 
-    raise SystemExit(run_up(_settings(port=port, data_dir=data_dir), workers=workers))
+    raise SystemExit(run_up(_settings(port=port, data_dir=data_dir), workers=workers, reloads=Path.cwd() if reload else None))
 
 
 @jobhub.command()
@@ -54,6 +56,27 @@ def worker(concurrency: int | None, queues: str | None) -> None:
 
     chosen = tuple(name.strip() for name in queues.split(",") if name.strip()) if queues else None
     raise SystemExit(run_worker_process(_settings(concurrency=concurrency, queues=chosen)))
+
+
+@jobhub.command()
+@click.argument("job_type", metavar="TYPE")
+@click.argument("given", metavar="[FILE | NAME=VALUE]…", nargs=-1)
+def run(job_type: str, given: tuple[str, ...]) -> None:
+    """Run one handler here and now, without a service; for trying it. FILE is its parameters as JSON."""
+    from jobhub.cli import run_handler
+
+    raise SystemExit(run_handler.run(_settings(), job_type, given))
+
+
+@jobhub.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+def new(directory: Path) -> None:
+    """Write a small working package of job types to start from."""
+    from jobhub.cli.new import write_package
+
+    for file in write_package(directory):
+        click.echo(file)
+    click.echo(f"\nNext: cd {directory} && make try && make test && make run")
 
 
 @jobhub.command()
@@ -114,3 +137,9 @@ def doctor() -> None:
         if finding.advice:
             click.echo(f"     → {finding.advice}")
     raise SystemExit(0 if all(finding.ok for finding in findings) else 1)
+
+
+# Those of a client of the API.
+admin_commands.add_to(commands.jobs)
+for command in (commands.jobs, login_commands.login, login_commands.logout, login_commands.completion):
+    jobhub.add_command(command)

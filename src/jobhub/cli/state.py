@@ -4,13 +4,13 @@ So that `jobhub token` and its like find the embedded database and its key witho
 """
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
+from jobhub.cli.private_files import write_private
 from jobhub.domain.errors import OperatorError
 from jobhub.services.tokens import Keys, check_secret, new_secret
 from jobhub.settings import Settings
@@ -54,7 +54,7 @@ def _held_by(data_dir: Path) -> str:
 
 def publish(data_dir: Path, running: Running) -> None:
     """Let other commands find this one."""
-    _write_private(data_dir / "up.json", msgspec.json.encode(running))
+    write_private(data_dir / "up.json", msgspec.json.encode(running))
 
 
 def read_running(data_dir: Path) -> Running | None:
@@ -97,16 +97,5 @@ def make_secret_keys(settings: Settings) -> Keys:
     """As `secret_keys`, but make one, readable by its owner only, if there is none."""
     kept = settings.data_dir / "secret_key"
     if settings.secret_key is None and not kept.exists():
-        _write_private(kept, new_secret().encode("ascii"))
+        write_private(kept, new_secret().encode("ascii"))
     return secret_keys(settings)
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.rename(path)

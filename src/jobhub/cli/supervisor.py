@@ -43,6 +43,11 @@ class Child:
             preexec_fn=die_with_parent(os.getpid(), signal.SIGTERM),
         )
 
+    def start_anew(self) -> None:
+        """Start it once more after it was ended on purpose, as if it had never died."""
+        self._deaths = 0
+        self.start()
+
     def tend(self) -> None:
         """Start it again if it has died, after a pause that doubles with each death in a row."""
         if self.process is not None and (status := self.process.poll()) is not None:
@@ -76,7 +81,16 @@ class Supervisor:
         for child in self._children:
             child.tend()
 
+    def restart(self) -> None:
+        """End them all, and start them anew."""
+        self._end()
+        for child in self._children:
+            child.start_anew()
+
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._end()
+
+    def _end(self) -> None:
         running = [child.process for child in self._children if child.process and child.process.poll() is None]
         for process in running:
             process.terminate()

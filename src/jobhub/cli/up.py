@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import httpx
 import structlog
 
 from jobhub.cli import state
 from jobhub.cli.commands import add_user, with_database
+from jobhub.cli.reloading import SECONDS_BETWEEN_LOOKS, Sources
 from jobhub.cli.supervisor import Child, Supervisor
 from jobhub.domain.errors import OperatorError
 from jobhub.logs import configure_logging
@@ -34,8 +36,10 @@ class Stopped(Exception):
     """SIGTERM or SIGINT came."""
 
 
-def run_up(settings: Settings, *, workers: int) -> int:
+def run_up(settings: Settings, *, workers: int, reloads: Path | None = None) -> int:
     """Start everything, say when it is ready, keep it running until SIGTERM or SIGINT; the exit status.
+
+    With `reloads`, API and workers are started anew when a Python file below that directory has changed.
 
     Raises:
         OperatorError: something can't be started; all that was is stopped again.
@@ -56,13 +60,23 @@ def run_up(settings: Settings, *, workers: int) -> int:
             )
             _wait_until_ready(supervisor, url, dsn, workers)
             _announce(settings, url, dsn)
-            while True:
-                supervisor.tend()
-                if server:
-                    server.ensure_running()
-                time.sleep(0.2)
+            _keep_running(supervisor, server, Sources(reloads) if reloads else None)
     except Stopped:
         return 0
+
+
+def _keep_running(supervisor: Supervisor, server: EmbeddedServer | None, sources: Sources | None) -> NoReturn:
+    look_at = time.monotonic()
+    while True:
+        if sources and time.monotonic() >= look_at:
+            if sources.have_changed():
+                _log.info("sources_changed")
+                supervisor.restart()
+            look_at = time.monotonic() + SECONDS_BETWEEN_LOOKS
+        supervisor.tend()
+        if server:
+            server.ensure_running()
+        time.sleep(0.2)
 
 
 @contextmanager

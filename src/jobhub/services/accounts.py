@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 import uuid_utils.compat
 
+from jobhub.contract.accounts import TokenPair
 from jobhub.domain.errors import EmailTaken, FieldError, InvalidInput, LastAdministrator, NotFound, Unauthenticated
 from jobhub.domain.limits import Usage
 from jobhub.domain.users import Role, User
@@ -29,15 +30,6 @@ REFRESH_LIFETIME_SECONDS = 30 * 86400.0  # a month without coming by, and one lo
 NO_PASSWORD = "$argon2id$no-password-fits"  # noqa: S105 - not a hash, so nothing hashes to it
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f-\x9f]+@[^@\s\x00-\x1f\x7f-\x9f]+")
 MAX_EMAIL_LENGTH = 254  # RFC 5321's limit for a path, less its angle brackets
-
-
-class TokenPair(msgspec.Struct, frozen=True, kw_only=True):
-    """An access token for the Authorization header, and a refresh token that buys the next pair, once."""
-
-    access_token: str
-    token_type: str
-    expires_in: int
-    refresh_token: str
 
 
 async def log_in(

@@ -12,6 +12,7 @@ from jobhub.services import insight, readiness
 from jobhub.services.insight import Thresholds
 from jobhub.store import health as store
 from jobhub.store.database import Database
+from jobhub.store.health import ServerClock
 from jobhub.store.reporting import ReportFailed, count_report
 
 OLDEST_POSTGRESQL = 150000
@@ -59,12 +60,7 @@ async def _server(db: Database) -> list[Finding]:
     after = datetime.now(UTC)
     apart = max((before - server.now).total_seconds(), (server.now - after).total_seconds(), 0.0)
     return [
-        Finding(
-            "postgresql",
-            server.version_number >= OLDEST_POSTGRESQL,
-            f"version {server.version}",
-            None if server.version_number >= OLDEST_POSTGRESQL else "jobhub needs version 15 or newer",
-        ),
+        _postgresql(server),
         Finding(
             "clock",
             apart <= MAX_CLOCK_SECONDS,
@@ -72,6 +68,13 @@ async def _server(db: Database) -> list[Finding]:
             None if apart <= MAX_CLOCK_SECONDS else "let both follow the same NTP servers: tokens go by the one, jobs by the other",
         ),
     ]
+
+
+def _postgresql(server: ServerClock) -> Finding:
+    if server.is_replica:
+        return Finding("postgresql", False, "a replica, which takes no writes", "give the address of the primary")
+    is_new = server.version_number >= OLDEST_POSTGRESQL
+    return Finding("postgresql", is_new, f"version {server.version}", None if is_new else "jobhub needs version 15 or newer")
 
 
 async def _setup(db: Database) -> list[Finding]:

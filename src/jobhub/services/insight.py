@@ -3,26 +3,30 @@
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
 
+from jobhub.contract.figures import (
+    Bucket,
+    Check,
+    Counts,
+    Durations,
+    Pending,
+    PendingCount,
+    QueueStatus,
+    Running,
+    RunningCount,
+    Statistics,
+    TypeStatistics,
+    Window,
+    Worker,
+)
 from jobhub.domain.histogram import Histogram, added_up, percentiles
 from jobhub.domain.spans import Resolution, begin_of, spans_since
 from jobhub.store import reports as store
 from jobhub.store.database import Connection, Database
-from jobhub.store.reports import Bucket, Durations, FailureCount, Finished, Measured, PendingCount, WorkerState
-
-
-class Window(StrEnum):
-    """How far back statistics look."""
-
-    HOUR = "1h"
-    DAY = "24h"
-    WEEK = "7d"
-    MONTH = "30d"
-    ALL = "all"
+from jobhub.store.reports import Finished, Measured
 
 
 class _Look(NamedTuple):
@@ -42,42 +46,6 @@ _LOOKS = {
 }
 _MOST_BUCKETS = 1000
 _SHARES = (0.5, 0.95, 0.99)
-
-
-class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """Jobs by status: pending and running of now, the others of what finished in the window."""
-
-    pending: int = 0
-    running: int = 0
-    completed: int = 0
-    failed: int = 0
-    cancelled: int = 0
-
-
-class TypeStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of one job type."""
-
-    job_type: str
-    counts: Counts
-    success_rate: float | None
-    processing_seconds: Durations
-    waiting_seconds: Durations
-
-
-class Statistics(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of `GET /jobs/admin/statistics`. A rate or percentile of nothing is null."""
-
-    window: Window
-    generated_at: datetime
-    counts: Counts
-    success_rate: float | None
-    failure_rate: float | None
-    processing_seconds: Durations
-    waiting_seconds: Durations
-    throughput: list[Bucket]
-    by_type: list[TypeStatistics]
-    failures: list[FailureCount]
-    oldest_pending_seconds: float | None
 
 
 async def statistics(db: Database, window: Window) -> Statistics:
@@ -169,49 +137,6 @@ def _rate(part: int, counts: Counts) -> float | None:
     """A share of the jobs that completed or failed; cancelled ones say nothing about success."""
     ended = counts.completed + counts.failed
     return part / ended if ended else None
-
-
-class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that must be so for the queue to be healthy. `value` and `threshold` are seconds, or live workers."""
-
-    name: str
-    ok: bool
-    detail: str
-    value: float | None
-    threshold: float | None
-
-
-class Pending(msgspec.Struct, frozen=True, kw_only=True):
-    total: int
-    due: int
-    scheduled: int
-    by_type: list[PendingCount]
-
-
-class RunningCount(msgspec.Struct, frozen=True, kw_only=True):
-    job_type: str
-    running: int
-
-
-class Running(msgspec.Struct, frozen=True, kw_only=True):
-    total: int
-    by_type: list[RunningCount]
-
-
-class Worker(WorkerState, frozen=True, kw_only=True):
-    """A worker, and how many jobs it runs."""
-
-    running: int
-
-
-class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of `GET /jobs/admin/queue-status`."""
-
-    healthy: bool
-    checks: list[Check]
-    pending: Pending
-    running: Running
-    workers: list[Worker]
 
 
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True):

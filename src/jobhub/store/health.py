@@ -8,10 +8,11 @@ from jobhub.store.database import Connection
 
 
 class ServerClock(msgspec.Struct, frozen=True, kw_only=True):
-    """The server's version, in words and as a number, and its clock."""
+    """The server's version, in words and as a number, whether it takes no writes, and its clock."""
 
     version: str
     version_number: int
+    is_replica: bool
     now: datetime
 
 

@@ -2,22 +2,13 @@
 
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
+from jobhub.contract.figures import Bucket, FailureCount, PendingCount, WorkerState
 from jobhub.domain.histogram import Histogram
 from jobhub.domain.spans import Resolution, Spans
 from jobhub.store.database import Connection
-
-
-class Durations(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds, null when nothing was measured."""
-
-    average: float | None = None
-    p50: float | None = None
-    p95: float | None = None
-    p99: float | None = None
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,45 +27,6 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
     waiting: Histogram
     processing: Histogram
-
-
-class Bucket(msgspec.Struct, frozen=True, kw_only=True):
-    """Jobs that finished from `at` until the next bucket."""
-
-    at: datetime
-    completed: int
-    failed: int
-    cancelled: int
-
-
-class FailureCount(msgspec.Struct, frozen=True, kw_only=True):
-    """How often jobs failed with one code."""
-
-    error_code: str
-    count: int
-
-
-class PendingCount(msgspec.Struct, frozen=True, kw_only=True):
-    """Pending jobs of one type: due now, and waiting for their time."""
-
-    job_type: str
-    due: int
-    scheduled: int
-
-
-class WorkerState(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker process. `lease_seconds` is what is left of its lease, negative once it is over."""
-
-    id: UUID
-    host: str
-    pid: int
-    version: str
-    started_at: datetime
-    lease_seconds: float
-    loop_lag_ms: int
-    concurrency: int
-    current_jobs: list[UUID]
-    alive: bool
 
 
 class Lags(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,13 +8,13 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 
+from jobhub.contract.accounts import ChangeUserRequest, LoginRequest, MeView, NewUserRequest, RefreshRequest, TokenPair, UserView
 from jobhub.services import accounts, tickets
-from jobhub.services.accounts import TokenPair
 from jobhub.services.tickets import Ticket
 from jobhub.web.auth import administrators_only
 from jobhub.web.requests import read_json
 from jobhub.web.resources import Resources, UserRequest, act_of
-from jobhub.web.schemas import ChangeUserRequest, LoginRequest, MeView, NewUserRequest, RefreshRequest, UserView, me_view, user_view
+from jobhub.web.schemas import me_view, user_view
 
 _PUBLIC = {"public": True}
 

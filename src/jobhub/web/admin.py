@@ -10,16 +10,17 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK
 
+from jobhub.contract.figures import QueueStatus, Statistics, Window
+from jobhub.contract.jobs import AdminPageView, CleanUpView, ForceCompleteRequest, JobView, PinRequest
 from jobhub.domain.jobs import JobStatus
 from jobhub.services import admin, clean_up, insight, listing
-from jobhub.services.insight import QueueStatus, Statistics, Window
 from jobhub.services.listing import PageRequest
 from jobhub.store.matching import JobFilter
 from jobhub.web.auth import administrators_only
 from jobhub.web.conditional import ETAG, job_answer
 from jobhub.web.hangups import answer_to_nobody, unless_gone
 from jobhub.web.resources import Resources, UserRequest, act_of
-from jobhub.web.schemas import AdminPageView, CleanUpView, ForceCompleteRequest, JobView, PinRequest, admin_page_view
+from jobhub.web.schemas import admin_page_view
 
 
 class AdminController(Controller):

@@ -11,10 +11,11 @@ from litestar import Request, Response
 from litestar.datastructures import ResponseHeader
 from litestar.status_codes import HTTP_200_OK, HTTP_304_NOT_MODIFIED
 
+from jobhub.contract.jobs import JobView
 from jobhub.domain.errors import FieldError, InvalidInput
 from jobhub.domain.jobs import Job
 from jobhub.services.jobs import PlacedJob
-from jobhub.web.schemas import JobView, job_view
+from jobhub.web.schemas import job_view
 
 ETAG = ResponseHeader(name="ETag", value='"7"', documentation_only=True, description="Strong: the job's version in quotes")
 

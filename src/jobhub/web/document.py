@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
+from jobhub.contract.problems import PROBLEM_JSON, Problem
 from jobhub.web.inputs import describe_inputs
-from jobhub.web.problems import PROBLEM_JSON, Problem
 
 _Operation = dict[str, Any]
 

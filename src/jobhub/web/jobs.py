@@ -12,6 +12,7 @@ from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED, HTTP_304_NOT_MODIFIED
 
+from jobhub.contract.jobs import AttemptView, CancelRequest, JobTypeView, JobView, PageView, RetryRequest
 from jobhub.domain.jobs import JobStatus
 from jobhub.domain.submission import Submission, read_submission
 from jobhub.services import jobs, listing, waiting
@@ -21,17 +22,7 @@ from jobhub.web.conditional import ETAG, job_answer, known_versions, not_modifie
 from jobhub.web.hangups import answer_to_nobody, unless_gone
 from jobhub.web.requests import idempotency_key, parse_body
 from jobhub.web.resources import Resources, UserRequest, act_of
-from jobhub.web.schemas import (
-    AttemptView,
-    CancelRequest,
-    JobTypeView,
-    JobView,
-    PageView,
-    RetryRequest,
-    attempt_view,
-    page_view,
-    utc_now,
-)
+from jobhub.web.schemas import attempt_view, page_view, utc_now
 
 _LOCATION = ResponseHeader(name="Location", value="/jobs/…", documentation_only=True, description="Where to read the job")
 _NOT_MODIFIED = {HTTP_304_NOT_MODIFIED: ResponseSpec(None, description="`If-None-Match` names the present version")}

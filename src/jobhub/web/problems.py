@@ -6,14 +6,13 @@ Handlers of requests never catch: they raise, and this answers.
 import http
 from typing import Any
 
-import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
+from jobhub.contract.problems import PROBLEM_JSON, ErrorItem, Problem
 from jobhub.domain import errors
 
-PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_SECONDS = 2  # a restarted server is back in about this time
 _STREAM_RETRY_AFTER_SECONDS = 15  # a reader that is gone without a word has been noticed by then
 
@@ -43,27 +42,6 @@ STATUS: dict[type[errors.JobhubError], int] = {
 _CODES = {400: "invalid_request", 404: "not_found", 405: "method_not_allowed", 413: "payload_too_large", 415: "unsupported_media_type"}
 
 _log = structlog.get_logger("jobhub.web")
-
-
-class ErrorItem(msgspec.Struct, frozen=True):
-    """One invalid field: a JSON pointer into the body, `?name` or `#name`, and what is wrong."""
-
-    pointer: str
-    detail: str
-
-
-class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The body of every error. `code` is stable; `job_status` is the job's present status where that is the reason."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    instance: str
-    code: str
-    request_id: str
-    errors: list[ErrorItem] = []
-    job_status: str | None = None
 
 
 def on_refusal(request: Request[Any, Any, Any], error: errors.JobhubError) -> Response[Problem]:

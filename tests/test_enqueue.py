@@ -322,7 +322,7 @@ def test_a_trigger_may_submit(sql, alice):
 
 
 def blocks(language: str) -> list[str]:
-    page = (Path(__file__).parents[2] / "docs" / "submitting-with-sql.md").read_text()
+    page = (Path(__file__).parents[1] / "docs" / "submitting-with-sql.md").read_text()
     return re.findall(rf"^```{language}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
 
 

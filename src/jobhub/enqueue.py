@@ -1,9 +1,11 @@
 """Submitting a job over a connection of the caller's own, in the caller's own transaction: `jobhub.submit`.
 
-Knows the connections of asyncpg, psycopg and SQLAlchemy by what they are called, so that none of the three has to be there. Not here: the
+Knows the connections of asyncpg, psycopg and SQLAlchemy by what they are called, so that none of the three has to be there: who gives one
+has loaded its module. Not here: the
 rules, which are the SQL function `jobhub.submit_job` (sql/migrations/0018_submit_job.sql).
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -132,15 +134,11 @@ def _statement(placeholder: str) -> str:
 
 def _tuple_row() -> Any:
     """The connection's own rows may have any shape."""
-    import psycopg.rows
-
-    return psycopg.rows.tuple_row
+    return sys.modules["psycopg.rows"].tuple_row
 
 
 def _text() -> Any:
-    import sqlalchemy
-
-    return sqlalchemy.text(_statement(":{name}"))
+    return sys.modules["sqlalchemy"].text(_statement(":{name}"))
 
 
 def _kind(connection: Any) -> str | None:
