@@ -10,7 +10,7 @@ _PATIENT = settings(deadline=None, suppress_health_check=list(HealthCheck), repo
 # The same examples every time: a change that breaks them is the change at hand.
 QUICK = settings(_PATIENT, max_examples=80, stateful_step_count=30, derandomize=True, database=None)
 # A defect need only be found, not explained.
-SEEKING = settings(QUICK, max_examples=60, phases=[Phase.generate])
+SEEKING = settings(QUICK, max_examples=300, phases=[Phase.generate])
 
 
 # Set by `make model`: how many examples, other ones each time and longer ones.

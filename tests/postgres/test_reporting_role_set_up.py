@@ -106,9 +106,12 @@ def owner_dsn(dsn, sql) -> Iterator[str]:
         "SELECT oid::regclass::text AS it, relkind FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v')"
     ).fetchall():
         sql.execute(f"ALTER {'VIEW' if row.relkind == 'v' else 'TABLE'} {row.it} OWNER TO {name}")
-    for row in sql.execute("SELECT oid::regprocedure::text AS it FROM pg_proc WHERE pronamespace = 'public'::regnamespace").fetchall():
+    for row in sql.execute(
+        "SELECT oid::regprocedure::text AS it FROM pg_proc WHERE pronamespace IN ('public'::regnamespace, 'jobhub'::regnamespace)"
+    ).fetchall():
         sql.execute(f"ALTER FUNCTION {row.it} OWNER TO {name}")
-    sql.execute(f"ALTER SCHEMA reporting OWNER TO {name}")
+    for schema in ("reporting", "jobhub"):
+        sql.execute(f"ALTER SCHEMA {schema} OWNER TO {name}")
     yield as_url(conninfo_to_dict(dsn) | {"user": name, "password": PASSWORD})
     sql.execute(f"ALTER DATABASE {database} OWNER TO CURRENT_USER")
     sql.execute(f"REASSIGN OWNED BY {name} TO CURRENT_USER")
