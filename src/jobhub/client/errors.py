@@ -169,6 +169,7 @@ BY_CODE: Mapping[str, type[Refused]] = {
     "malformed_http": InvalidRequest,
     "too_deep": InvalidRequest,
     "use_cursor": InvalidRequest,
+    "filter_too_broad": InvalidRequest,
     "invalid_cursor": InvalidRequest,
     "method_not_allowed": InvalidRequest,
     "unsupported_media_type": InvalidRequest,
