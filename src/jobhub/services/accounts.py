@@ -16,11 +16,12 @@ import uuid_utils.compat
 from jobhub.domain.errors import EmailTaken, FieldError, InvalidInput, LastAdministrator, NotFound, Unauthenticated
 from jobhub.domain.limits import Usage
 from jobhub.domain.users import Role, User
-from jobhub.services import guessing, tokens
+from jobhub.services import credentials, tokens
 from jobhub.services.passwords import Passwords, password_problem
 from jobhub.services.provider import Provider
 from jobhub.services.tokens import Keys
 from jobhub.store import jobs as jobs_store
+from jobhub.store import sessions as sessions_store
 from jobhub.store import users as store
 from jobhub.store.database import Connection, Database
 from jobhub.store.jobs import Act
@@ -42,39 +43,15 @@ class TokenPair(msgspec.Struct, frozen=True, kw_only=True):
 async def log_in(
     db: Database, passwords: Passwords, keys: Keys, *, email: str, password: str, client: str | None, failures_per_address: int
 ) -> TokenPair:
-    """Tokens for who knows the password; `client` is the address they come from.
+    """Tokens for who knows the password; `client` is the address they come from. Raises as `credentials.enter`."""
 
-    Raises:
-        Unauthenticated: wrong, or no such user, or a disabled one: nobody can tell which.
-        TooManyAttempts: too many failures lately for this account or from this client; or too many logins at once.
-    """
-    guess = guessing.guess(email, client)
-    await guessing.count_in(db, guess, per_network=failures_per_address)
-    # Again if the hash was replaced meanwhile: by another login, which renewed it, or because the password was changed.
-    pair = await _check_password(db, passwords, keys, email, password) or await _check_password(db, passwords, keys, email, password)
-    if pair is None:
-        raise _wrong_credentials()
-    await guessing.count_out(db, guess, per_network=failures_per_address)
+    async def begin(connection: Connection, user_id: UUID) -> TokenPair:
+        return await _token_pair(connection, keys, user_id, family_id=uuid_utils.compat.uuid7())
+
+    _, pair = await credentials.enter(
+        db, passwords, begin, email=email, password=password, client=client, failures_per_address=failures_per_address
+    )
     return pair
-
-
-async def _check_password(db: Database, passwords: Passwords, keys: Keys, email: str, password: str) -> TokenPair | None:
-    """Tokens for the right password; None if the account changed while it was looked at. Raises Unauthenticated."""
-    found = await store.get_user_by_email(db, email)
-    user, password_hash = found or (None, None)
-    if not await passwords.verify(password, password_hash) or user is None or password_hash is None or user.disabled:
-        raise _wrong_credentials()
-    async with db.transaction() as session:
-        if not await store.lock_user_to_log_in(session, user.id, password_hash=password_hash):
-            return None
-        pair = await _token_pair(session, keys, user.id, family_id=uuid_utils.compat.uuid7())
-    if passwords.is_outdated(password_hash):
-        await store.replace_password_hash(db, user.id, old_hash=password_hash, new_hash=await passwords.hash(password))
-    return pair
-
-
-def _wrong_credentials() -> Unauthenticated:
-    return Unauthenticated("E-mail address or password is wrong.", code="wrong_credentials")
 
 
 async def refresh(db: Database, keys: Keys, *, refresh_token: str) -> TokenPair:
@@ -204,6 +181,7 @@ async def change_user(
             raise NotFound("user", user_id)
         if password_hash is not None or disabled:
             await store.revoke_tokens_of_user(session, user_id)
+            await sessions_store.end_sessions_of_user(session, user_id)
         while disabled and await jobs_store.cancel_pending_jobs_of_user(session, user_id, act=_because_disabled(act)):
             pass
     return user

@@ -19,7 +19,7 @@ import uuid_utils.compat
 from jobhub import __version__
 from jobhub.domain.errors import DatabaseUnavailable, OperatorError
 from jobhub.domain.job_types import Registry
-from jobhub.store import dispatch, guessing, jobs, tickets, users
+from jobhub.store import dispatch, guessing, jobs, sessions, tickets, users
 from jobhub.store.database import Database
 from jobhub.store.dispatch import WorkerRow
 from jobhub.store.notifications import listen
@@ -250,6 +250,7 @@ async def _keep_house(db: Database) -> None:
     await _in_batches(dispatch.remove_dead_workers, db)
     await _in_batches(users.remove_expired_tokens, db)
     await _in_batches(tickets.remove_expired_tickets, db)
+    await _in_batches(sessions.remove_expired_sessions, db)
     await _in_batches(guessing.remove_old_login_failures, db)
     await _in_batches(guessing.remove_old_network_failures, db)
     await _in_batches(jobs.remove_expired_idempotency_keys, db)
