@@ -158,6 +158,21 @@ SELECT jobs.* FROM jobs
 WHERE jobs.id = :job_id::uuid
     AND (:owner_id::uuid IS NULL OR jobs.owner_id = :owner_id::uuid);
 
+-- name: count_newest_jobs_of_owner
+-- A user's newest jobs by status.
+-- params:  owner_id; limit, how many are looked at
+-- returns: one row per status there is: status, jobs
+-- index:   jobs_newest_of_owner_idx
+-- test:    tests/store/test_listing.py
+SELECT newest.status, count(*) AS jobs
+FROM (
+    SELECT jobs.status FROM jobs
+    WHERE jobs.owner_id = :owner_id::uuid
+    ORDER BY jobs.created_at DESC, jobs.id DESC
+    LIMIT :limit::integer
+) AS newest
+GROUP BY newest.status;
+
 -- name: list_attempts
 -- All attempts of one job, the running one too, in order.
 -- params:  job_id

@@ -6,9 +6,10 @@ import zipfile
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
+SOURCE = REPOSITORY / "src"
 
 
-def test_the_wheel_holds_every_sql_file_of_the_checkout(tmp_path):
+def test_the_wheel_holds_every_file_the_program_reads(tmp_path):
     built = subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)],
         cwd=REPOSITORY,
@@ -19,8 +20,10 @@ def test_the_wheel_holds_every_sql_file_of_the_checkout(tmp_path):
     assert built.returncode == 0, built.stderr
 
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
-        packed = {name for name in wheel.namelist() if name.startswith("jobhub/sql/")}
+        packed = set(wheel.namelist())
 
-    there = {f"jobhub/{path.relative_to(REPOSITORY)}" for path in (REPOSITORY / "sql").rglob("*.sql")}
-    assert there
-    assert there <= packed
+    statements = {f"jobhub/{path.relative_to(REPOSITORY)}" for path in (REPOSITORY / "sql").rglob("*.sql")}
+    pages = {str(path.relative_to(SOURCE)) for kind in ("templates", "static") for path in (SOURCE / "jobhub/web/ui" / kind).iterdir()}
+    assert statements
+    assert pages
+    assert statements | pages <= packed

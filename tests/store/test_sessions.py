@@ -70,7 +70,9 @@ async def test_the_sessions_of_one_user_end_and_no_others(db, sql, alice, bob, s
 async def test_expired_sessions_are_forgotten(db, sql, session):
     carol = make_user(sql, "carol@example.org")
     await store.add_session(db, id_sha256=hashlib.sha256(b"fresh").digest(), user_id=carol.id, lifetime_seconds=WEEK)
-    sql.execute("UPDATE sessions SET created_at = now() - interval '8 days', expires_at = now() - interval '1 s' WHERE id_sha256 = %s", [ID])
+    sql.execute(
+        "UPDATE sessions SET created_at = now() - interval '8 days', expires_at = now() - interval '1 s' WHERE id_sha256 = %s", [ID]
+    )
 
     assert await store.remove_expired_sessions(db) == 1
     assert [row.user_id for row in sql.execute("SELECT user_id FROM sessions").fetchall()] == [carol.id]

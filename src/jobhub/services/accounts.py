@@ -131,6 +131,14 @@ async def active_user(users: store.Accounts, user_id: UUID) -> User:
     return user
 
 
+async def email_of(users: store.Accounts, user_id: UUID) -> str:
+    """The e-mail address of an account that owns something; accounts are never deleted."""
+    user = await users.get(user_id)
+    if user is None:
+        raise NotFound("user", user_id)
+    return user.email
+
+
 def account_errors(fields: Mapping[str, Any]) -> Iterator[FieldError]:
     """What is wrong with those of `email` and `password` that are given."""
     email, password = fields.get("email"), fields.get("password")

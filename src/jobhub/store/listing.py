@@ -19,6 +19,8 @@ from jobhub.store.jobs import job_from
 
 MAX_TOTAL = 10_000  # beyond this a total is capped: counting further costs more than it tells
 
+MAX_COUNTED = 2_000  # of a user's jobs by status; each of them is read for it
+
 _DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
 _STATUS = postgresql.ENUM(*(status.value for status in JobStatus), name="job_status", create_type=False)
 
@@ -87,6 +89,12 @@ async def count_jobs(db: Database, where: JobFilter) -> tuple[int, bool]:
     statement = sa.select(sa.func.count().label("total")).select_from(matching)
     total = int((await db.fetch_composed(*_compiled(statement)))[0]["total"])
     return min(total, MAX_TOTAL), total > MAX_TOTAL
+
+
+async def count_newest_jobs(db: Database, owner_id: UUID) -> dict[JobStatus, int]:
+    """A user's `MAX_COUNTED` newest jobs by status; one that none has is absent."""
+    rows = await db.fetch("count_newest_jobs_of_owner", owner_id=owner_id, limit=MAX_COUNTED)
+    return {JobStatus(row["status"]): row["jobs"] for row in rows}
 
 
 def _conditions(where: JobFilter) -> list[sa.ColumnElement[bool]]:
