@@ -9,6 +9,7 @@ from jobhub.web.resources import UserRequest
 from jobhub.web.ui.assets import asset
 from jobhub.web.ui.forms import MAX_BODY_BYTES, provide_form
 from jobhub.web.ui.job_page import JobPageController
+from jobhub.web.ui.live import job_events, list_events
 from jobhub.web.ui.my_jobs import my_jobs
 from jobhub.web.ui.problems import HANDLERS, on_http_exception
 from jobhub.web.ui.rendering import see_other
@@ -38,7 +39,17 @@ def pages_router() -> Router:
     """The router of everything under /ui."""
     return Router(
         "/ui",
-        route_handlers=[SessionController, home, my_jobs, JobPageController, SubmitController, asset, no_such_page],
+        route_handlers=[
+            SessionController,
+            home,
+            my_jobs,
+            JobPageController,
+            SubmitController,
+            list_events,
+            job_events,
+            asset,
+            no_such_page,
+        ],
         opt={"pages": True},
         middleware=[SessionCheck()],
         dependencies={"form": Provide(provide_form)},
