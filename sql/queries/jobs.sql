@@ -121,6 +121,20 @@ SELECT
 FROM submits_of_last_minute(:owner_id::uuid, 100000) AS recent
 CROSS JOIN pending_jobs_of(:owner_id::uuid, 100000) AS waiting;
 
+-- name: get_usage_of_users
+-- The same of several users.
+-- params:  owner_ids
+-- returns: one row per user: owner_id, submits_per_minute, pending_jobs, running_jobs
+-- index:   as get_usage
+SELECT
+    given.owner_id,
+    recent.submits AS submits_per_minute,
+    waiting.jobs_pending AS pending_jobs,
+    coalesce((SELECT running.jobs_running FROM running_jobs_of(ARRAY[given.owner_id]) AS running), 0) AS running_jobs
+FROM unnest(:owner_ids::uuid []) AS given (owner_id)
+CROSS JOIN LATERAL submits_of_last_minute(given.owner_id, 100000) AS recent
+CROSS JOIN LATERAL pending_jobs_of(given.owner_id, 100000) AS waiting;
+
 -- name: find_idempotency_key
 -- What a key stands for.
 -- params:  owner_id, key

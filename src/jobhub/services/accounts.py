@@ -6,7 +6,7 @@ import hashlib
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -207,3 +207,8 @@ async def get_usage(db: Database, user: User) -> Usage:
 async def list_users(db: Database) -> list[User]:
     """All accounts, oldest first."""
     return await store.list_users(db)
+
+
+async def usage_of(db: Database, users: Sequence[User]) -> dict[UUID, Usage]:
+    """How much of their limits some users have used now, by their ids."""
+    return await jobs_store.get_usage_of_users(db, [user.id for user in users])

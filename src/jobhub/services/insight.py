@@ -8,7 +8,7 @@ import msgspec
 from jobhub.domain.jobs import JobStatus
 from jobhub.store import reports as store
 from jobhub.store.database import Database
-from jobhub.store.reports import Bucket, Durations, FailureCount, Measured, PendingCount, WorkerState
+from jobhub.store.reports import Bucket, Durations, FailureCount, Measured, PendingCount, TypeFailures, WorkerState
 
 
 class Window(StrEnum):
@@ -112,6 +112,11 @@ def _rate(part: int, counts: Counts) -> float | None:
     """A share of the jobs that completed or failed; cancelled ones say nothing about success."""
     ended = counts.completed + counts.failed
     return part / ended if ended else None
+
+
+async def failures_by_type(db: Database) -> list[TypeFailures]:
+    """What failed within a week, by job type and error code, the most frequent lately first."""
+    return await store.count_failures_by_type(db)
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):

@@ -50,7 +50,7 @@ async def my_jobs(request: UserRequest, resources: NamedDependency[Resources]) -
     found = await listing.list_jobs(resources.db, search.where, part_of(asked), keys=resources.keys)
     counts = await listing.count_own_jobs(resources.db, request.user)
     listed = made_list(request.url.path, found, search, asked, counts=counts, shows_owners=False)
-    return page(request, "my_jobs.html", listed=listed, counts=counts, form_action="/ui/jobs/bulk")
+    return page(request, "my_jobs.html", listed=listed)
 
 
 def read_asked(request: UserRequest) -> dict[str, str]:
