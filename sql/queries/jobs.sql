@@ -177,7 +177,7 @@ WHERE jobs.id = :job_id::uuid
 -- params:  owner_id; limit, how many are looked at
 -- returns: one row per status there is: status, jobs
 -- index:   jobs_newest_of_owner_idx
--- test:    tests/store/test_listing.py
+-- test:    tests/web/ui/test_my_jobs.py
 SELECT newest.status, count(*) AS jobs
 FROM (
     SELECT jobs.status FROM jobs

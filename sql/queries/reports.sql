@@ -195,7 +195,7 @@ SELECT
 -- returns: at most 200 rows: job_type, error_code, within_hour, within_day, within_week, latest_at
 -- index:   jobs_finished_brin
 -- limit:   30 s
--- test:    tests/store/test_failures.py
+-- test:    tests/web/ui/test_admin_pages.py
 SELECT
     job_type,
     error_code,

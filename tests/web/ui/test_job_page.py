@@ -13,8 +13,8 @@ HOSTILE = '<img src=x onerror=alert(1)>"><script>alert(2)</script>{{7*7}}'
 async def test_a_failed_job_shows_what_it_was_given_and_what_went_wrong(browser, carol, sql):
     job_id = make_job(sql, carol, status="failed", parameters='{"value": 9223372036854775807}', tags=["nightly"], description="two\nlines")
     sql.execute(
-        "INSERT INTO job_attempts (job_id, number, worker_id, due_at, started_at, outcome, error_message, traceback)"
-        " SELECT id, 1, worker_id, due_at, started_at, 'failed', 'It went boom.', 'Traceback: secret.py' FROM jobs WHERE id = %s",
+        "INSERT INTO job_attempts (job_id, number, worker_id, due_at, started_at, outcome, error_code, error_message, traceback)"
+        " SELECT id, 1, worker_id, due_at, started_at, 'failed', 'boom', 'It went boom.', 'Traceback: secret.py' FROM jobs WHERE id = %s",
         [job_id],
     )
 
@@ -37,8 +37,8 @@ async def test_a_failed_job_shows_what_it_was_given_and_what_went_wrong(browser,
 async def test_an_administrator_also_sees_whose_it_is_and_the_traceback(root_browser, carol, sql):
     job_id = make_job(sql, carol, status="failed")
     sql.execute(
-        "INSERT INTO job_attempts (job_id, number, worker_id, due_at, started_at, outcome, traceback)"
-        " SELECT id, 1, worker_id, due_at, started_at, 'failed', 'Traceback: secret.py' FROM jobs WHERE id = %s",
+        "INSERT INTO job_attempts (job_id, number, worker_id, due_at, started_at, outcome, error_code, error_message, traceback)"
+        " SELECT id, 1, worker_id, due_at, started_at, 'failed', 'boom', 'It went boom.', 'Traceback: secret.py' FROM jobs WHERE id = %s",
         [job_id],
     )
 
