@@ -10,6 +10,7 @@ import httpx
 import psycopg
 from playwright.sync_api import Browser, Page
 
+from jobhub.cli.state import read_running
 from tests.acceptance.service import Service, service
 from tests.browser.chromium import launched
 from tests.browser.people import make_account, sign_in
@@ -59,24 +60,18 @@ def fill(api: httpx.Client) -> None:
 
 def age(jobhub: Service) -> None:
     """Spread what has ended over the day before."""
-    dsn = jobhub.run("dsn").stdout.strip() or read_dsn(jobhub)
-    with psycopg.connect(dsn, autocommit=True) as sql:
+    running = read_running(jobhub.data_dir)
+    assert running is not None
+    with psycopg.connect(running.dsn, autocommit=True) as sql:
         sql.execute(
-            "WITH spread AS (SELECT id, make_interval(secs => 82000 * power(row_number() OVER (ORDER BY id DESC) / 70.0, 1.4)) AS by FROM jobs)"
-            " UPDATE jobs SET created_at = created_at - by, due_at = due_at - by, started_at = started_at - by,"
+            "WITH spread AS (SELECT id, make_interval(secs => 82000 * power(row_number() OVER (ORDER BY id DESC) / 70.0, 1.4)) AS by"
+            " FROM jobs) UPDATE jobs SET created_at = created_at - by, due_at = due_at - by, started_at = started_at - by,"
             " completed_at = completed_at - by FROM spread WHERE jobs.id = spread.id AND completed_at IS NOT NULL"
         )
         sql.execute(
             "UPDATE job_attempts SET due_at = jobs.due_at, started_at = jobs.started_at, ended_at = jobs.completed_at"
             " FROM jobs WHERE jobs.id = job_id"
         )
-
-
-def read_dsn(jobhub: Service) -> str:
-    """Where `jobhub up` notes its database."""
-    import json
-
-    return str(json.loads((jobhub.data_dir / "running.json").read_text())["dsn"])
 
 
 def alive(api: httpx.Client) -> dict[str, str]:

@@ -10,7 +10,7 @@ from tests.acceptance.service import children_of
 
 
 def test_the_list_stands_still_while_a_row_is_selected(person):
-    job_id = person.submit("demo.steps", "Selected", steps=4, seconds_per_step=0.4)
+    job_id = person.submit("demo.steps", "Selected", steps=12, seconds_per_step=0.5)
     page = person.page
     row = page.locator(f"#job-{job_id}")
     row.get_by_role("checkbox").check()
@@ -25,6 +25,32 @@ def test_the_list_stands_still_while_a_row_is_selected(person):
 
     row.get_by_role("checkbox").uncheck()
     expect(row.locator(".chip")).to_have_text("Completed")
+    expect(page.locator(f"#job-{other}")).to_be_visible()
+
+
+def test_a_reload_that_is_on_its_way_when_a_row_is_selected_changes_nothing(person):
+    job_id = person.submit("demo.sleep", "Selected", seconds=600)
+    page = person.page
+    box = page.locator(f"#job-{job_id}").get_by_role("checkbox")
+    expect(page.locator(f"#job-{job_id} .chip")).to_have_text("Running")
+    asked = []
+
+    def hold_back(route):
+        asked.append(route)
+
+    page.route("**/ui/jobs", hold_back)
+    other = person.submit("demo.sleep", "Comes later", seconds=600)
+    while not asked:
+        page.wait_for_timeout(50)
+    box.check()
+    with page.expect_response("**/ui/jobs"):
+        asked[0].continue_()
+    page.unroute("**/ui/jobs")
+    page.wait_for_timeout(500)
+
+    assert box.is_checked()
+    assert not page.locator(f"#job-{other}").count()
+    box.uncheck()
     expect(page.locator(f"#job-{other}")).to_be_visible()
 
 

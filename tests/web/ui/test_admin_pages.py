@@ -16,8 +16,8 @@ async def test_the_overview_has_the_figures_and_the_checks(root_browser, carol, 
         job_id = make_job(sql, carol, status=status)
         sql.execute(
             "INSERT INTO job_attempts (job_id, number, worker_id, due_at, started_at, ended_at, outcome, error_code, error_message)"
-            " SELECT id, 1, worker_id, due_at, started_at, started_at + interval '2 s', status::text::attempt_outcome, error_code, error_message"
-            " FROM jobs WHERE id = %s AND status IN ('completed', 'failed')",
+            " SELECT id, 1, worker_id, due_at, started_at, started_at + interval '2 s', status::text::attempt_outcome,"
+            " error_code, error_message FROM jobs WHERE id = %s AND status IN ('completed', 'failed')",
             [job_id],
         )
 

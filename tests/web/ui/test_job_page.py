@@ -155,3 +155,9 @@ async def test_a_result_that_is_no_object_and_a_long_reason_are_refused(root_bro
 
 async def test_a_notice_is_one_of_ours(browser):
     assert "anything" not in await browser.text("/ui/jobs?notice=anything")
+
+
+async def test_the_way_back_carries_no_notice_of_what_was_done_before(browser):
+    text = (await browser.get("/ui/jobs?status=failed&notice=stopping")).text
+
+    assert 'name="back" value="/ui/jobs?status=failed"' in text

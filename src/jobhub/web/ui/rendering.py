@@ -62,13 +62,19 @@ def page(
             user=request.scope.get("user"),
             form_token=sessions.form_token(session_id) if session_id else "",
             path=request.url.path,
-            here=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+            here=_here(request),
             notice=NOTICES.get(request.query_params.get("notice", "")),
             now=utc_now(),
             **context,
         )
     )
     return Response(text, status_code=status_code, media_type="text/html", headers=_HEADERS | (headers or {}))
+
+
+def _here(request: Request[Any, Any, Any]) -> str:
+    """The path to come back to: without the notice of what was done before, which the next one would not replace."""
+    query = "&".join(part for part in request.url.query.split("&") if part and not part.startswith("notice="))
+    return f"{request.url.path}?{query}" if query else request.url.path
 
 
 def fragment(template: str, macro: str, *arguments: Any) -> str:

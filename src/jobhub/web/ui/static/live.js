@@ -147,7 +147,9 @@ async function reload() {
     return false;
   }
   if (!answer.ok) return false;
-  replaceParts(new DOMParser().parseFromString(await answer.text(), "text/html"));
+  const text = await answer.text();
+  if (isPaused()) isReloadWanted = true; // somebody has selected a row while this was on its way
+  else replaceParts(new DOMParser().parseFromString(text, "text/html"));
   say("");
   return true;
 }
