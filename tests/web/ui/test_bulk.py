@@ -67,8 +67,12 @@ async def test_nothing_selected_is_said(browser):
     assert "Select some jobs first." in words_of((await send(browser, "cancel", [])).text)
 
 
-@pytest.mark.parametrize(
-    ("verb", "job_ids"), [("force_complete", []), ("", []), ("cancel", ["x"]), ("cancel", [new_id() for _ in range(bulk.MAX_JOBS + 1)])]
-)
+@pytest.mark.parametrize(("verb", "job_ids"), [("force_complete", []), ("", []), ("cancel", ["x"])])
 async def test_what_our_pages_do_not_send_is_refused(browser, verb, job_ids):
     assert (await send(browser, verb, job_ids)).status_code == 400
+
+
+async def test_too_many_at_once_are_refused(browser):
+    job_ids = [new_id() for _ in range(bulk.MAX_JOBS + 1)]
+
+    assert (await send(browser, "cancel", job_ids)).status_code == 400

@@ -140,19 +140,10 @@ async def test_an_open_page_keeps_no_session_alive(served, carol, sql, monkeypat
     assert sql.execute("SELECT seen_at < now() - interval '59 minutes' AS is_old FROM sessions").fetchone().is_old
 
 
-@pytest.mark.parametrize(
-    "rows",
-    [
-        "x",
-        "x.1",
-        f"{factories.new_id()}",
-        f"{factories.new_id()}.x",
-        f"{factories.new_id()}.-1",
-        f"{factories.new_id()}.{2**63}",
-        ",".join(f"{factories.new_id()}.1" for _ in range(101)),
-    ],
-)
+@pytest.mark.parametrize("rows", ["x", "x.1", "ID", "ID.x", "ID.-1", f"ID.{2**63}", ",".join(["ID.1"] * 101)])
 async def test_what_our_pages_do_not_ask_for_is_a_400(browser, rows):
+    rows = ",".join(part.replace("ID", str(factories.new_id())) for part in rows.split(","))
+
     assert (await browser.get(f"/ui/events?rows={rows}")).status_code == 400
 
 
