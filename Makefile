@@ -12,7 +12,7 @@ SECONDS ?= 60
 SEED ?= 1
 FAULTS := .faults
 
-.PHONY: help install install-dev run test model faults fuzz bench docs docs-reporting check audit fmt lock clean
+.PHONY: help install install-dev run test model faults fuzz bench docs docs-reporting check audit fmt lock screenshots clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,7 +36,16 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
 run: install ## start everything on port JOBHUB_PORT (8000), data in .jobhub/, settings from .env; Ctrl-C ends it
 	@if [ -f .env ]; then set -a; . ./.env; set +a; fi; exec $(BIN)/jobhub up
 
-test: install-dev ## run every test on servers of their own; ARGS="-k cancel" chooses
+BROWSER_TESTS := tests/browser
+
+# Without npm the tests of accessibility are skipped, and say why.
+$(BROWSER_TESTS)/node_modules/.package-lock.json: $(BROWSER_TESTS)/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --prefix $(BROWSER_TESTS) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@; fi
+
+screenshots: install-dev ## take the pictures of docs/images/ anew, of a running `jobhub up` (needs Chromium)
+	$(BIN)/python -m tests.browser.screenshots docs/images
+
+test: install-dev $(BROWSER_TESTS)/node_modules/.package-lock.json ## run every test on servers of their own; ARGS="-k cancel" chooses
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 model: install-dev ## compare the statements with the model in EXAMPLES random programs (1000), and find every mutant
@@ -95,4 +104,4 @@ lock: install-dev ## resolve the requirements anew (needs uv)
 LOCK := --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links --quiet
 
 clean: ## remove what was made here, except data in .jobhub/
-	rm -rf $(VENV) $(NODE_PEERS)/node_modules bench-report.md $(FAULTS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
+	rm -rf $(VENV) $(NODE_PEERS)/node_modules $(BROWSER_TESTS)/node_modules bench-report.md $(FAULTS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist

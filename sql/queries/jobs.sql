@@ -121,6 +121,20 @@ SELECT
 FROM submits_of_last_minute(:owner_id::uuid, 100000) AS recent
 CROSS JOIN pending_jobs_of(:owner_id::uuid, 100000) AS waiting;
 
+-- name: get_usage_of_users
+-- The same of several users.
+-- params:  owner_ids
+-- returns: one row per user: owner_id, submits_per_minute, pending_jobs, running_jobs
+-- index:   as get_usage
+SELECT
+    given.owner_id,
+    recent.submits AS submits_per_minute,
+    waiting.jobs_pending AS pending_jobs,
+    coalesce((SELECT running.jobs_running FROM running_jobs_of(ARRAY[given.owner_id]) AS running), 0) AS running_jobs
+FROM unnest(:owner_ids::uuid []) AS given (owner_id)
+CROSS JOIN LATERAL submits_of_last_minute(given.owner_id, 100000) AS recent
+CROSS JOIN LATERAL pending_jobs_of(given.owner_id, 100000) AS waiting;
+
 -- name: find_idempotency_key
 -- What a key stands for.
 -- params:  owner_id, key
@@ -157,6 +171,21 @@ SELECT count(*) AS removed FROM removed;
 SELECT jobs.* FROM jobs
 WHERE jobs.id = :job_id::uuid
     AND (:owner_id::uuid IS NULL OR jobs.owner_id = :owner_id::uuid);
+
+-- name: count_newest_jobs_of_owner
+-- A user's newest jobs by status.
+-- params:  owner_id; limit, how many are looked at
+-- returns: one row per status there is: status, jobs
+-- index:   jobs_newest_of_owner_idx
+-- test:    tests/web/ui/test_my_jobs.py
+SELECT newest.status, count(*) AS jobs
+FROM (
+    SELECT jobs.status FROM jobs
+    WHERE jobs.owner_id = :owner_id::uuid
+    ORDER BY jobs.created_at DESC, jobs.id DESC
+    LIMIT :limit::integer
+) AS newest
+GROUP BY newest.status;
 
 -- name: list_attempts
 -- All attempts of one job, the running one too, in order.

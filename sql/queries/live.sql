@@ -27,6 +27,22 @@ CROSS JOIN LATERAL (
     LIMIT 1000
 ) AS newest;
 
+-- name: newest_job_of_owners
+-- Which is each user's newest job, for the open pages of theirs.
+-- params:  owner_ids
+-- returns: owner_id, job_id, version, is_finished; no row for one who has no job
+-- index:   jobs_newest_of_owner_idx
+-- test:    tests/contract/test_plans.py
+SELECT given.owner_id, newest.job_id, newest.version, newest.is_finished
+FROM unnest(:owner_ids::uuid []) AS given (owner_id)
+CROSS JOIN LATERAL (
+    SELECT jobs.id AS job_id, jobs.version, jobs.status IN ('completed', 'failed', 'cancelled') AS is_finished
+    FROM jobs
+    WHERE jobs.owner_id = given.owner_id
+    ORDER BY jobs.created_at DESC, jobs.id DESC
+    LIMIT 1
+) AS newest;
+
 -- name: get_jobs
 -- Jobs for several callers at once, each only what it may see.
 -- params:  job_ids; owner_ids, one for each: null for anybody's

@@ -246,3 +246,22 @@ SELECT
             AND jobs.status = 'running'
             AND (workers.id IS NULL OR workers.lease_until < now())
     ) AS rescue_seconds;
+
+-- name: count_failures_by_type
+-- Jobs that failed within 7 days, by type and error code, and how many of them within 24 hours and one hour: the most frequent first.
+-- returns: at most 200 rows: job_type, error_code, within_hour, within_day, within_week, latest_at
+-- index:   jobs_finished_brin
+-- limit:   30 s
+-- test:    tests/web/ui/test_admin_pages.py
+SELECT
+    job_type,
+    error_code,
+    count(*) FILTER (WHERE completed_at > now() - interval '1 hour') AS within_hour,
+    count(*) FILTER (WHERE completed_at > now() - interval '24 hours') AS within_day,
+    count(*) AS within_week,
+    max(completed_at) AS latest_at
+FROM jobs
+WHERE status = 'failed' AND completed_at > now() - interval '7 days'
+GROUP BY job_type, error_code
+ORDER BY within_hour DESC, within_day DESC, within_week DESC, job_type, error_code
+LIMIT 200;

@@ -33,6 +33,7 @@ from jobhub.web.openapi import assets_router, openapi_config, openapi_json
 from jobhub.web.problems import HANDLERS
 from jobhub.web.requests import StrictRequest, UrlCheck
 from jobhub.web.resources import Resources, provide_resources
+from jobhub.web.ui.router import pages_router, to_the_pages
 
 POOL_SIZE = 10  # more connections than this make a two-core server slower, not faster
 
@@ -96,6 +97,8 @@ def create_litestar(
             metrics,
             openapi_json,
             assets_router(),
+            to_the_pages,
+            pages_router(),
         ],
         lifespan=[resources],
         middleware=[AnswerOptions(), Authentication(who_asks), UrlCheck()],

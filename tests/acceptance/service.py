@@ -35,6 +35,16 @@ class Service:
         wait_for(lambda: f"ready {self.url}\n" in self.output or self.process.poll() is not None, seconds=60)
         assert self.process.poll() is None, f"it ended with {self.process.returncode}"
 
+    def wait_until_answers(self) -> None:
+        """After its API process was ended: until the next one answers."""
+        wait_for(self._answers, seconds=60)
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/readyz", trust_env=False, timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
     def administrator(self) -> tuple[str, str]:
         """E-mail address and password, as they were printed the first time."""
         line = next(line for line in self.output.splitlines() if line.startswith("administrator "))

@@ -27,17 +27,17 @@ ELSEWHERE = {
     "58": "web/test_idempotency.py::test_another_body_under_the_same_key_is_refused",
     "60": "web/test_jobs.py::test_a_verb_of_users_is_a_200_where_it_is_allowed_and_a_409_elsewhere",
     "61": "web/test_jobs.py::test_of_two_retries_at_once_one_is_refused",
+    "63": "web/ui/test_forms.py::test_a_form_without_it_is_refused",
     "65": "web/test_admin.py::test_a_clean_up_while_another_runs_is_refused_and_works_afterwards",
     "70": "handlers/test_address_guard.py::test_a_url_that_spells_out_a_private_host_is_refused_and_names_the_switch",
     "76": "web/test_waiting.py::test_a_job_that_is_deleted_meanwhile_is_a_404",
     "77": "web/test_limits.py::test_one_too_many_is_a_429_that_says_which_limit_and_when_to_come_back",
+    "80": "web/ui/test_job_page.py::test_a_large_result_is_shown_in_part_and_downloaded_whole",
     "83": "worker/test_texts.py::test_a_text_loses_only_what_postgresql_can_not_hold",
     "84": "store/test_reporting.py::test_a_report_can_not_write",
 }
 NO_SURFACE = {
-    "63": "tokens are sent in a header, so there is no cookie and no CSRF token",
     "68": "there is no bulk submit",
-    "80": "there is no user interface yet; a result is at most what a handler may return",
 }
 
 

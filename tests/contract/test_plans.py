@@ -90,6 +90,8 @@ HOT = {
     "get_job": {"job_id": ONE, "owner_id": ONE},
     "changed_jobs": {"job_ids": [ONE], "versions": [1]},
     "newest_marks_of_owners": {"owner_ids": [ONE]},
+    "newest_job_of_owners": {"owner_ids": [ONE]},
+    "count_newest_jobs_of_owner": {"owner_id": ONE, "limit": 2000},
     "get_jobs": {"job_ids": [ONE], "owner_ids": [ONE]},
     "list_attempts": {"job_id": ONE},
     "get_usage": {"owner_id": ONE},

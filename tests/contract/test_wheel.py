@@ -13,6 +13,7 @@ from tests.acceptance.service import clean_environ, service
 from tests.cli.jobs.terminal import terminal
 
 REPOSITORY = Path(__file__).parents[2]
+SOURCE = REPOSITORY / "src"
 USE_IT = """
 import sys
 from jobhub.client import Client
@@ -37,13 +38,15 @@ def wheel(tmp_path_factory) -> Path:
     return next(directory.glob("*.whl"))
 
 
-def test_the_wheel_holds_every_sql_file_of_the_checkout(wheel):
+def test_the_wheel_holds_every_file_the_program_reads(wheel):
     with zipfile.ZipFile(wheel) as archive:
-        packed = {name for name in archive.namelist() if name.startswith("jobhub/sql/")}
+        packed = set(archive.namelist())
 
-    there = {f"jobhub/{path.relative_to(REPOSITORY)}" for path in (REPOSITORY / "sql").rglob("*.sql")}
-    assert there
-    assert there <= packed
+    statements = {f"jobhub/{path.relative_to(REPOSITORY)}" for path in (REPOSITORY / "sql").rglob("*.sql")}
+    pages = {str(path.relative_to(SOURCE)) for kind in ("templates", "static") for path in (SOURCE / "jobhub/web/ui" / kind).iterdir()}
+    assert statements
+    assert pages
+    assert statements | pages <= packed
 
 
 class Environment:

@@ -6,7 +6,7 @@ import hashlib
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -17,11 +17,12 @@ from jobhub.contract.accounts import TokenPair
 from jobhub.domain.errors import EmailTaken, FieldError, InvalidInput, LastAdministrator, NotFound, Unauthenticated
 from jobhub.domain.limits import Usage
 from jobhub.domain.users import Role, User
-from jobhub.services import guessing, tokens
+from jobhub.services import credentials, tokens
 from jobhub.services.passwords import Passwords, password_problem
 from jobhub.services.provider import Provider
 from jobhub.services.tokens import Keys
 from jobhub.store import jobs as jobs_store
+from jobhub.store import sessions as sessions_store
 from jobhub.store import users as store
 from jobhub.store.database import Connection, Database
 from jobhub.store.jobs import Act
@@ -35,39 +36,15 @@ MAX_EMAIL_LENGTH = 254  # RFC 5321's limit for a path, less its angle brackets
 async def log_in(
     db: Database, passwords: Passwords, keys: Keys, *, email: str, password: str, client: str | None, failures_per_address: int
 ) -> TokenPair:
-    """Tokens for who knows the password; `client` is the address they come from.
+    """Tokens for who knows the password; `client` is the address they come from. Raises as `credentials.enter`."""
 
-    Raises:
-        Unauthenticated: wrong, or no such user, or a disabled one: nobody can tell which.
-        TooManyAttempts: too many failures lately for this account or from this client; or too many logins at once.
-    """
-    guess = guessing.guess(email, client)
-    await guessing.count_in(db, guess, per_network=failures_per_address)
-    # Again if the hash was replaced meanwhile: by another login, which renewed it, or because the password was changed.
-    pair = await _check_password(db, passwords, keys, email, password) or await _check_password(db, passwords, keys, email, password)
-    if pair is None:
-        raise _wrong_credentials()
-    await guessing.count_out(db, guess, per_network=failures_per_address)
+    async def begin(connection: Connection, user_id: UUID) -> TokenPair:
+        return await _token_pair(connection, keys, user_id, family_id=uuid_utils.compat.uuid7())
+
+    _, pair = await credentials.enter(
+        db, passwords, begin, email=email, password=password, client=client, failures_per_address=failures_per_address
+    )
     return pair
-
-
-async def _check_password(db: Database, passwords: Passwords, keys: Keys, email: str, password: str) -> TokenPair | None:
-    """Tokens for the right password; None if the account changed while it was looked at. Raises Unauthenticated."""
-    found = await store.get_user_by_email(db, email)
-    user, password_hash = found or (None, None)
-    if not await passwords.verify(password, password_hash) or user is None or password_hash is None or user.disabled:
-        raise _wrong_credentials()
-    async with db.transaction() as session:
-        if not await store.lock_user_to_log_in(session, user.id, password_hash=password_hash):
-            return None
-        pair = await _token_pair(session, keys, user.id, family_id=uuid_utils.compat.uuid7())
-    if passwords.is_outdated(password_hash):
-        await store.replace_password_hash(db, user.id, old_hash=password_hash, new_hash=await passwords.hash(password))
-    return pair
-
-
-def _wrong_credentials() -> Unauthenticated:
-    return Unauthenticated("E-mail address or password is wrong.", code="wrong_credentials")
 
 
 async def get_or_create(db: Database, email: str) -> User:
@@ -168,6 +145,14 @@ async def active_user(users: store.Accounts, user_id: UUID) -> User:
     return user
 
 
+async def email_of(users: store.Accounts, user_id: UUID) -> str:
+    """The e-mail address of an account that owns something; accounts are never deleted."""
+    user = await users.get(user_id)
+    if user is None:
+        raise NotFound("user", user_id)
+    return user.email
+
+
 def account_errors(fields: Mapping[str, Any]) -> Iterator[FieldError]:
     """What is wrong with those of `email` and `password` that are given."""
     email, password = fields.get("email"), fields.get("password")
@@ -218,6 +203,7 @@ async def change_user(
             raise NotFound("user", user_id)
         if password_hash is not None or disabled:
             await store.revoke_tokens_of_user(session, user_id)
+            await sessions_store.end_sessions_of_user(session, user_id)
         while disabled and await jobs_store.cancel_pending_jobs_of_user(session, user_id, act=_because_disabled(act)):
             pass
     return user
@@ -235,3 +221,8 @@ async def get_usage(db: Database, user: User) -> Usage:
 async def list_users(db: Database) -> list[User]:
     """All accounts, oldest first."""
     return await store.list_users(db)
+
+
+async def usage_of(db: Database, users: Sequence[User]) -> dict[UUID, Usage]:
+    """How much of their limits some users have used now, by their ids."""
+    return await jobs_store.get_usage_of_users(db, [user.id for user in users])

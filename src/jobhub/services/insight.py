@@ -26,7 +26,7 @@ from jobhub.domain.histogram import Histogram, added_up, percentiles
 from jobhub.domain.spans import Resolution, begin_of, spans_since
 from jobhub.store import reports as store
 from jobhub.store.database import Connection, Database
-from jobhub.store.reports import Finished, Measured
+from jobhub.store.reports import Finished, Measured, TypeFailures
 
 
 class _Look(NamedTuple):
@@ -137,6 +137,11 @@ def _rate(part: int, counts: Counts) -> float | None:
     """A share of the jobs that completed or failed; cancelled ones say nothing about success."""
     ended = counts.completed + counts.failed
     return part / ended if ended else None
+
+
+async def failures_by_type(db: Database) -> list[TypeFailures]:
+    """What failed within a week, by job type and error code, the most frequent lately first."""
+    return await store.count_failures_by_type(db)
 
 
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,8 @@ from uuid import UUID
 import msgspec
 
 from jobhub.domain.errors import FieldError, InvalidInput
+from jobhub.domain.jobs import JobStatus
+from jobhub.domain.users import User
 from jobhub.services.jobs import PlacedJob, all_placed
 from jobhub.services.tokens import Keys
 from jobhub.store import listing as store
@@ -78,6 +80,15 @@ async def list_jobs(db: Database, where: JobFilter, request: PageRequest, *, key
         total_is_capped=total_is_capped,
         next_cursor=_cursor(shown[-1].job.created_at, shown[-1].job.id, where, keys) if len(found) > len(shown) else None,
     )
+
+
+MAX_COUNTED = store.MAX_COUNTED
+
+
+async def count_own_jobs(db: Database, user: User) -> dict[JobStatus | None, int]:
+    """A user's jobs by status, of their `MAX_COUNTED` newest, and under None how many these are."""
+    counts = await store.count_newest_jobs(db, user.id)
+    return {None: sum(counts.values()), **{status: counts.get(status, 0) for status in JobStatus}}
 
 
 def _check(request: PageRequest) -> None:

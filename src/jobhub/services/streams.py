@@ -2,18 +2,19 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 from uuid import UUID
 
 from jobhub.domain.errors import DatabaseUnavailable, TooManyStreams, Unauthenticated
 from jobhub.domain.users import User
-from jobhub.services.accounts import active_user
 from jobhub.services.jobs import PlacedJob, all_placed, scope_of
 from jobhub.store.database import Database
-from jobhub.store.live import Live, Marks, mark_of
-from jobhub.store.users import Accounts
+from jobhub.store.live import Live, Mark, Marks, PageKey, mark_of
 from jobhub.store.watching import Watch
+
+Key = TypeVar("Key", bound=Hashable)
 
 HEARTBEAT_SECONDS = 15.0  # proxies cut what is silent for a minute, some for half of one
 EVENTS_SECONDS = 0.25  # between two events of one job: nobody reads faster, and progress comes in bursts
@@ -43,13 +44,15 @@ class StreamLimit:
 
 
 class Follower:
-    """Follows jobs for one user, who is looked at again with every change and every heartbeat."""
+    """Follows jobs for one user, who is looked at again with every change and every heartbeat: `look_again` raises Unauthenticated if
+    they may not follow any more.
+    """
 
-    def __init__(self, db: Database, live: Live, users: Accounts, user: User) -> None:
+    def __init__(self, db: Database, live: Live, user: User, look_again: Callable[[], Awaitable[User]]) -> None:
         self._db = db
         self._live = live
-        self._users = users
         self._user = user
+        self._look_again = look_again
 
     def job(self, job_id: UUID) -> AsyncGenerator[PlacedJob | None, None]:
         """One job as it is, then after its changes. Ends once it was shown finished, is gone, or may not be seen any more.
@@ -62,8 +65,19 @@ class Follower:
         """The user's 1,000 newest jobs as they are, oldest first, then those of them that change or are new. As `job`, but without end."""
         return self._follow(self._live.owners, self._user.id, until_finished=False)
 
-    async def _follow(self, watch: Watch[UUID, Marks], key: UUID, *, until_finished: bool) -> AsyncGenerator[PlacedJob | None, None]:
-        shown: Marks = {}
+    def page(self, shown: dict[UUID, int], *, newest: bool) -> AsyncGenerator[PlacedJob | None, None]:
+        """The jobs of an open page, in the versions it shows, as they change; with `newest` also each that becomes the user's newest.
+
+        A reconnect with the same versions misses nothing. Without end, as `own_jobs`, and much cheaper.
+        """
+        key = PageKey(self._user.id if newest else None, tuple(sorted(shown)))
+        marks = {job_id: Mark(version, is_finished=False) for job_id, version in shown.items()}
+        return self._follow(self._live.pages, key, until_finished=False, shown=marks)
+
+    async def _follow(
+        self, watch: Watch[Key, Marks], key: Key, *, until_finished: bool, shown: Marks | None = None
+    ) -> AsyncGenerator[PlacedJob | None, None]:
+        shown = shown or {}
         while not watch.is_over:
             now = await watch.until_changed(key, shown, seconds=HEARTBEAT_SECONDS)
             unchanged = {job_id: mark for job_id, mark in shown.items() if now.get(job_id) == mark}
@@ -72,7 +86,7 @@ class Follower:
                 yield None
             told: Marks = {}
             try:
-                self._user = await active_user(self._users, self._user.id)
+                self._user = await self._look_again()
                 for start in range(0, len(news), _JOBS_AT_ONCE):
                     for placed in await self._read(news[start : start + _JOBS_AT_ONCE]):
                         yield placed

@@ -176,6 +176,17 @@ async def get_usage(db: Connection, owner_id: UUID) -> Usage:
     return Usage(**row)
 
 
+async def get_usage_of_users(db: Connection, owner_ids: Sequence[UUID]) -> dict[UUID, Usage]:
+    """The same of several users, by their ids."""
+    rows = await db.fetch("get_usage_of_users", owner_ids=list(owner_ids))
+    return {
+        row["owner_id"]: Usage(
+            submits_per_minute=row["submits_per_minute"], pending_jobs=row["pending_jobs"], running_jobs=row["running_jobs"]
+        )
+        for row in rows
+    }
+
+
 async def find_idempotency_key(db: Connection, owner_id: UUID, key: str) -> tuple[UUID, bytes] | None:
     """The job a key stands for and the fingerprint of its body; None if it was not used lately."""
     row = await db.fetch_row("find_idempotency_key", owner_id=owner_id, key=key)

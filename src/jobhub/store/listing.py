@@ -6,6 +6,7 @@ Not here: statements without optional parts; those stand in sql/queries/.
 """
 
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import sqlalchemy as sa
@@ -20,6 +21,8 @@ from jobhub.store.matching import JOBS, JobFilter, Place, asks_for_few, deliveri
 MAX_TOTAL = 10_000  # beyond this a total is capped: counting further costs more than it tells
 _MANY_PENDING = 10_000  # to look so many up takes some tens of milliseconds
 _MANY_OTHERS = 50_000  # to count so many in an index takes some ten milliseconds
+
+MAX_COUNTED = 2_000  # of a user's jobs by status; each of them is read for it
 
 _DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
 _USERS = sa.table("users", sa.column("id", postgresql.UUID()), sa.column("email", sa.Text()))
@@ -64,6 +67,12 @@ async def count_jobs(db: Database, where: JobFilter) -> tuple[int, bool]:
     if total is None:
         total = await _count(db, matching(where, after=None, are_many_pending=await _are_many_pending(db, where)), MAX_TOTAL + 1)
     return min(total, MAX_TOTAL), total > MAX_TOTAL
+
+
+async def count_newest_jobs(db: Database, owner_id: UUID) -> dict[JobStatus, int]:
+    """A user's `MAX_COUNTED` newest jobs by status; one that none has is absent."""
+    rows = await db.fetch("count_newest_jobs_of_owner", owner_id=owner_id, limit=MAX_COUNTED)
+    return {JobStatus(row["status"]): row["jobs"] for row in rows}
 
 
 async def _count_less_others(db: Database, where: JobFilter) -> int | None:

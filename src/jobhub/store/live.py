@@ -19,6 +19,8 @@ JOBS_PAUSE_SECONDS = 0.02
 # A stream shows each job at most four times a second; a look reads up to a thousand rows for each owner.
 OWNERS_PAUSE_SECONDS = 0.25
 _OWNERS_AT_ONCE = 20
+# An open page is looked at by somebody who blinks; a look at two hundred of them takes some milliseconds.
+PAGES_PAUSE_SECONDS = 0.5
 # Each may carry megabytes of result, and they are in memory together.
 _READS_AT_ONCE = 20
 _READ_STATEMENTS_AT_ONCE = 2
@@ -35,13 +37,20 @@ class Mark(NamedTuple):
 Marks = dict[UUID, Mark]
 
 
+class PageKey(NamedTuple):
+    """What an open page shows: these jobs, and the newest one of a user, if that is asked for."""
+
+    newest_of: UUID | None
+    job_ids: tuple[UUID, ...]
+
+
 def mark_of(job: Job) -> Mark:
     """The mark of a job as it was read."""
     return Mark(job.version, job.status.is_finished)
 
 
 class Live:
-    """What one API process watches and reads for those who wait. `jobs` is watched by job, `owners` by user."""
+    """What one API process watches and reads for those who wait. `jobs` is watched by job, `owners` by user, `pages` by what they show."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -49,6 +58,7 @@ class Live:
         self.turns = asyncio.Semaphore(_TURNS)
         self.jobs: Watch[UUID, Marks] = Watch(self._look_at_jobs, pause_seconds=JOBS_PAUSE_SECONDS)
         self.owners: Watch[UUID, Marks] = Watch(self._look_at_owners, pause_seconds=OWNERS_PAUSE_SECONDS)
+        self.pages: Watch[PageKey, Marks] = Watch(self._look_at_pages, pause_seconds=PAGES_PAUSE_SECONDS)
         self._reads: Batches[tuple[UUID, UUID | None], Job | None] = Batches(
             self._read, max_items=_READS_AT_ONCE, at_once=_READ_STATEMENTS_AT_ONCE
         )
@@ -69,11 +79,13 @@ class Live:
         """Let everybody who waits have their answer now."""
         self.jobs.end()
         self.owners.end()
+        self.pages.end()
 
     async def close(self) -> None:
         """End, and ask the database nothing more."""
         await self.jobs.close()
         await self.owners.close()
+        await self.pages.close()
 
     async def _read(self, asked: list[tuple[UUID, UUID | None]]) -> list[Job | None]:
         rows = await self._db.fetch("get_jobs", job_ids=[job_id for job_id, _ in asked], owner_ids=[owner_id for _, owner_id in asked])
@@ -93,3 +105,24 @@ class Live:
             for row in await self._db.fetch("newest_marks_of_owners", owner_ids=some):
                 marks[row["owner_id"]][row["job_id"]] = Mark(row["version"], row["is_finished"])
         return marks
+
+    async def _look_at_pages(self, known: Mapping[PageKey, Marks]) -> dict[PageKey, Marks]:
+        """Of what a page knows only what it shows is kept: a newest job that isn't the newest any more is nobody's to watch."""
+        pairs = sorted({(job_id, mark.version) for marks in known.values() for job_id, mark in marks.items()})
+        rows = await self._db.fetch("changed_jobs", job_ids=[pair[0] for pair in pairs], versions=[pair[1] for pair in pairs])
+        changed = {row["job_id"]: None if row["version"] is None else Mark(row["version"], row["is_finished"]) for row in rows}
+        newest = await self._newest_of({key.newest_of for key in known if key.newest_of})
+        present: dict[PageKey, Marks] = {}
+        for key, marks in known.items():
+            shown = {job_id: changed.get(job_id, mark) for job_id, mark in marks.items() if job_id in key.job_ids}
+            if key.newest_of in newest:
+                job_id, mark = newest[key.newest_of]
+                shown[job_id] = marks[job_id] if job_id in marks and marks[job_id].version == mark.version else mark
+            present[key] = {job_id: mark for job_id, mark in shown.items() if mark is not None}
+        return present
+
+    async def _newest_of(self, owner_ids: set[UUID]) -> dict[UUID | None, tuple[UUID, Mark]]:
+        if not owner_ids:
+            return {}
+        rows = await self._db.fetch("newest_job_of_owners", owner_ids=sorted(owner_ids))
+        return {row["owner_id"]: (row["job_id"], Mark(row["version"], row["is_finished"])) for row in rows}

@@ -29,6 +29,17 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     processing: Histogram
 
 
+class TypeFailures(msgspec.Struct, frozen=True, kw_only=True):
+    """How often jobs of one type failed with one code lately; the latest of them at `latest_at`."""
+
+    job_type: str
+    error_code: str | None
+    within_hour: int
+    within_day: int
+    within_week: int
+    latest_at: datetime
+
+
 class Lags(msgspec.Struct, frozen=True, kw_only=True):
     """How far behind the loops are that every worker runs; null: nothing is waiting for them."""
 
@@ -84,6 +95,11 @@ async def throughput(db: Connection, since: datetime, resolution: Resolution, bu
 async def count_failures(db: Connection, window: Window) -> list[FailureCount]:
     """Failed jobs by code, the most frequent first, at most 100 codes."""
     return [msgspec.convert(dict(row), FailureCount) for row in await db.fetch("count_failures", **window.parameters())]
+
+
+async def count_failures_by_type(db: Connection) -> list[TypeFailures]:
+    """Failed jobs of the last 7 days by type and code, the most frequent lately first, at most 200 rows."""
+    return [msgspec.convert(dict(row), TypeFailures) for row in await db.fetch("count_failures_by_type")]
 
 
 async def oldest_due(db: Connection) -> tuple[datetime, float | None]:

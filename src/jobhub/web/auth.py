@@ -1,6 +1,7 @@
 """Who asks: the Authorization header, or a ticket, made into a User, and the guard for administrators.
 
-Each route is closed unless its handler says `opt={"public": True}`; a test lists the open ones.
+Each route is closed unless its handler says `opt={"public": True}`; a test lists the open ones. The pages (`opt={"pages": True}`) ask for
+themselves who comes (`web.ui.session`).
 """
 
 from collections.abc import Awaitable, Callable
@@ -30,7 +31,7 @@ class Authentication(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         handler: BaseRouteHandler = scope["route_handler"]
-        if not handler.opt.get("public"):
+        if not (handler.opt.get("public") or handler.opt.get("pages")):
             resources: Resources = scope["litestar_app"].state.resources
             scope["user"] = await self._user(scope, resources, takes_ticket=handler.opt.get("takes_ticket", False))
         await next_app(scope, receive, send)

@@ -17,8 +17,9 @@ from litestar.types import Receive, Scope, Send
 
 from jobhub.domain.users import User
 from jobhub.services import waiting
+from jobhub.services.accounts import active_user
 from jobhub.services.jobs import PlacedJob
-from jobhub.services.streams import Follower, StreamLimit
+from jobhub.services.streams import Follower
 from jobhub.web.hangups import unless_gone
 from jobhub.web.resources import Resources, UserRequest
 from jobhub.web.schemas import job_view
@@ -38,10 +39,11 @@ _HEADERS = [
 class EventStream(Response[bytes]):
     """The events of one stream, sent until they end, the client hangs up or the process is told to stop."""
 
-    def __init__(self, events: Events, *, limit: StreamLimit, user: User, resources: Resources) -> None:
+    def __init__(self, events: Events, *, encode: Callable[[PlacedJob], bytes], user: User, resources: Resources) -> None:
         super().__init__(b"")
         self._events = events
-        self._limit = limit
+        self._encode = encode
+        self._limit = resources.streams
         self._user = user
         self._live = resources.live
 
@@ -59,7 +61,7 @@ class EventStream(Response[bytes]):
             async with aclosing(self._events) as events:
                 await _send_part(send, _RECONNECT)
                 async for placed in events:
-                    await _send_part(send, _event(placed) if placed else _HEARTBEAT)
+                    await _send_part(send, self._encode(placed) if placed else _HEARTBEAT)
             if self._live.jobs.is_over:
                 await _send_part(send, _GOODBYE)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -97,5 +99,5 @@ class EventController(Controller):
 
 
 def _stream(request: UserRequest, resources: Resources, follow: Callable[[Follower], Events]) -> EventStream:
-    follower = Follower(resources.db, resources.live, resources.accounts, request.user)
-    return EventStream(follow(follower), limit=resources.streams, user=request.user, resources=resources)
+    follower = Follower(resources.db, resources.live, request.user, lambda: active_user(resources.accounts, request.user.id))
+    return EventStream(follow(follower), encode=_event, user=request.user, resources=resources)

@@ -46,14 +46,20 @@ _log = structlog.get_logger("jobhub.web")
 
 def on_refusal(request: Request[Any, Any, Any], error: errors.JobhubError) -> Response[Problem]:
     """Any error of our own tree."""
-    status = next((STATUS[cls] for cls in type(error).__mro__ if cls in STATUS), 500)
+    status = status_of(error)
     if status >= 500:
         _log.warning("request_refused", code=error.code, path=request.url.path, cause=repr(error.__cause__))
     found = [ErrorItem(item.pointer, item.detail) for item in error.errors] if isinstance(error, errors.InvalidInput) else []
-    return _answer(request, status, error.code, str(error), found=found, headers=_headers(error), job_status=_job_status(error))
+    return _answer(request, status, error.code, str(error), found=found, headers=error_headers(error), job_status=_job_status(error))
 
 
-def _headers(error: errors.JobhubError) -> dict[str, str]:
+def status_of(error: errors.JobhubError) -> int:
+    """The status an error of our own tree becomes."""
+    return next((STATUS[cls] for cls in type(error).__mro__ if cls in STATUS), 500)
+
+
+def error_headers(error: errors.JobhubError) -> dict[str, str]:
+    """What the head of the answer says about an error, such as when to try again."""
     match error:
         case errors.Unauthenticated(code="wrong_credentials" | "invalid_refresh_token" | "unauthenticated"):
             return {"WWW-Authenticate": 'Bearer realm="jobhub"'}

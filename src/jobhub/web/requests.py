@@ -121,7 +121,7 @@ class UrlCheck(ASGIMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         if scope["path_params"]:
             _check_path(scope)
-        if scope["query_string"]:
+        if scope["query_string"] and not scope["route_handler"].opt.get("pages"):  # pages read theirs as people type it
             _check_query(ASGIConnection(scope), scope["route_handler"])
         await next_app(scope, receive, send)
 

@@ -21,7 +21,7 @@ from jobhub.domain.errors import DatabaseUnavailable, OperatorError
 from jobhub.domain.job_types import Registry
 from jobhub.domain.spans import PASSING
 from jobhub.services.retention import Policy, apply_policy
-from jobhub.store import dispatch, guessing, jobs, rollups, tickets, users
+from jobhub.store import dispatch, guessing, jobs, rollups, sessions, tickets, users
 from jobhub.store.database import Database
 from jobhub.store.dispatch import WorkerRow
 from jobhub.store.notifications import listen
@@ -271,6 +271,7 @@ async def _keep_house(db: Database) -> None:
     await _in_batches(dispatch.remove_dead_workers, db)
     await _in_batches(users.remove_expired_tokens, db)
     await _in_batches(tickets.remove_expired_tickets, db)
+    await _in_batches(sessions.remove_expired_sessions, db)
     await _in_batches(guessing.remove_old_login_failures, db)
     await _in_batches(guessing.remove_old_account_failures, db)
     await _in_batches(guessing.remove_old_network_failures, db)

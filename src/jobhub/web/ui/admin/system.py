@@ -1,0 +1,68 @@
+"""How the system stands: overview, failures, workers, job types."""
+
+from typing import Any
+
+from litestar import Controller, Response, get
+from litestar.di import NamedDependency
+
+from jobhub.contract.figures import Window
+from jobhub.services import insight, jobs
+from jobhub.web.auth import administrators_only
+from jobhub.web.resources import Resources, UserRequest
+from jobhub.web.ui.charts import latencies, throughput_chart
+from jobhub.web.ui.rendering import page
+
+# The names queue_status gives its checks, for people.
+CHECK_LABELS = {
+    "database": "Database",
+    "oldest_due_job": "Oldest due job",
+    "live_workers": "Workers",
+    "promotion_lag": "Scheduled jobs",
+    "rescue_lag": "Jobs of lost workers",
+}
+
+
+class SystemController(Controller):
+    path = "/admin"
+    guards = (administrators_only,)
+
+    @get()
+    async def overview(self, request: UserRequest, resources: NamedDependency[Resources]) -> Response[str]:
+        """Figures of a window of time, and whether all is well now."""
+        window = _window(request)
+        figures = await insight.statistics(resources.db, window)
+        status = await insight.queue_status(resources.db, resources.healthy)
+        return page(
+            request,
+            "overview.html",
+            window=window,
+            windows=list(Window),
+            figures=figures,
+            status=status,
+            check_labels=CHECK_LABELS,
+            chart=throughput_chart(figures.throughput, window),
+            running=latencies([(one.job_type, one.processing_seconds.p50, one.processing_seconds.p95) for one in figures.by_type]),
+            waiting=latencies([(one.job_type, one.waiting_seconds.p50, one.waiting_seconds.p95) for one in figures.by_type]),
+        )
+
+    @get("/failures")
+    async def failures(self, request: UserRequest, resources: NamedDependency[Resources]) -> Response[str]:
+        """By job type and error, of an hour, a day and a week."""
+        return page(request, "failures.html", failures=await insight.failures_by_type(resources.db))
+
+    @get("/workers")
+    async def workers(self, request: UserRequest, resources: NamedDependency[Resources]) -> Response[str]:
+        """Each with its lease, its lag and what it runs."""
+        return page(request, "workers.html", workers=(await insight.queue_status(resources.db, resources.healthy)).workers)
+
+    @get("/job-types")
+    async def job_types(self, request: UserRequest, resources: NamedDependency[Resources]) -> Response[str]:
+        """What this process knows, with the figures of a day."""
+        figures = await insight.statistics(resources.db, Window.DAY)
+        by_type: dict[str, Any] = {one.job_type: one for one in figures.by_type}
+        return page(request, "job_types.html", types=jobs.describe(resources.registry, by=request.user), by_type=by_type)
+
+
+def _window(request: UserRequest) -> Window:
+    asked = request.query_params.get("window", "")
+    return Window(asked) if asked in set(Window) else Window.DAY

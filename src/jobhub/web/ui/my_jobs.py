@@ -1,0 +1,114 @@
+"""The list of one's own jobs: tabs with counts, search, pages."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+from litestar import Response, get
+from litestar.di import NamedDependency
+
+from jobhub.domain.jobs import JobStatus
+from jobhub.services import listing
+from jobhub.services.listing import Page, PageRequest
+from jobhub.store.listing import MAX_TOTAL
+from jobhub.web.resources import Resources, UserRequest
+from jobhub.web.schemas import utc_now
+from jobhub.web.ui.rendering import page
+from jobhub.web.ui.rows import Row
+from jobhub.web.ui.search import USER_KEYS, Search, read_search
+
+PER_PAGE = 25
+
+
+class Tab(msgspec.Struct, frozen=True, kw_only=True):
+    """A state to choose; `count` is None where nobody counts."""
+
+    label: str
+    href: str
+    is_chosen: bool
+    count: int | None = None
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list's template shows."""
+
+    rows: list[Row]
+    tabs: list[Tab]
+    search: Search
+    status: str
+    first: int
+    page: Page
+    previous: str | None
+    next: str | None
+
+
+@get("/jobs")
+async def my_jobs(request: UserRequest, resources: NamedDependency[Resources]) -> Response[str]:
+    """Newest first."""
+    asked = read_asked(request)
+    search = read_search(asked["q"], status=asked["status"], keys=USER_KEYS, owner_id=request.user.id)
+    found = await listing.list_jobs(resources.db, search.where, part_of(asked), keys=resources.keys)
+    counts = await listing.count_own_jobs(resources.db, request.user)
+    listed = made_list(request.url.path, found, search, asked, counts=counts, shows_owners=False)
+    return page(request, "my_jobs.html", listed=listed)
+
+
+def read_asked(request: UserRequest) -> dict[str, str]:
+    """The parameters of a list in the URL; what isn't known is ignored, as people's bookmarks outlive us."""
+    given = request.query_params
+    asked = {name: str(given.get(name, "")).replace("\0", "") for name in ("q", "status", "page", "cursor")}
+    if asked["status"] not in set(JobStatus):
+        asked["status"] = ""
+    number = asked["page"]
+    asked["page"] = number if number.isascii() and number.isdigit() and 0 < int(number[:9]) * PER_PAGE <= MAX_TOTAL else ""
+    return asked
+
+
+def part_of(asked: dict[str, str]) -> PageRequest:
+    """Which part of the list is asked for."""
+    if asked["cursor"]:
+        return PageRequest(page=None, per_page=PER_PAGE, cursor=asked["cursor"])
+    return PageRequest(page=int(asked["page"] or 1), per_page=PER_PAGE)
+
+
+def made_list(
+    path: str, found: Page, search: Search, asked: dict[str, str], *, counts: dict[JobStatus | None, int] | None, shows_owners: bool
+) -> Listed:
+    """A page of jobs with the links around it."""
+    now = utc_now()
+    emails = found.owner_emails if shows_owners else [None] * len(found.jobs)
+    number = found.page or 0
+    following = None
+    if found.next_cursor:
+        is_near = found.page and (number + 1) * PER_PAGE <= MAX_TOTAL
+        following = link(path, asked, page=str(number + 1)) if is_near else link(path, asked, cursor=found.next_cursor)
+    return Listed(
+        rows=[Row(placed=placed, now=now, owner_email=email) for placed, email in zip(found.jobs, emails, strict=True)],
+        tabs=_tabs(path, asked, counts),
+        search=search,
+        status=asked["status"],
+        first=(number - 1) * PER_PAGE + 1 if number else 0,
+        page=found,
+        previous=link(path, asked, page=str(number - 1) if number > 2 else "") if number > 1 else None,
+        next=following,
+    )
+
+
+def _tabs(path: str, asked: dict[str, str], counts: dict[JobStatus | None, int] | None) -> list[Tab]:
+    labels: list[tuple[str, JobStatus | None]] = [("All", None), *((status.value.capitalize(), status) for status in JobStatus)]
+    return [
+        Tab(
+            label=label,
+            href=link(path, asked, status=status.value if status else ""),
+            is_chosen=asked["status"] == (status or ""),
+            count=counts[status] if counts is not None else None,
+        )
+        for label, status in labels
+    ]
+
+
+def link(path: str, asked: dict[str, Any], **changes: str) -> str:
+    """The same list, otherwise: on its first page unless that is what changes."""
+    kept = {"q": asked["q"], "status": asked["status"], **changes}
+    query = urlencode({name: value for name, value in kept.items() if value})
+    return f"{path}?{query}" if query else path
