@@ -20,6 +20,7 @@ async def test_the_overview_has_the_figures_and_the_checks(root_browser, carol, 
             " error_code, error_message FROM jobs WHERE id = %s AND status IN ('completed', 'failed')",
             [job_id],
         )
+    sql.execute("SELECT count_history_into_stats()")
 
     text = await root_browser.text("/ui/admin?window=1h")
 
@@ -38,6 +39,7 @@ async def test_the_overview_has_the_figures_and_the_checks(root_browser, carol, 
 async def test_the_chart_has_a_table_with_its_numbers(root_browser, carol, sql):
     make_job(sql, carol, status="completed")
     make_job(sql, carol, status="failed")
+    sql.execute("SELECT count_history_into_stats()")
 
     text = (await root_browser.get("/ui/admin?window=1h")).text
 
@@ -92,6 +94,7 @@ async def test_workers_show_their_lease_and_what_they_run(root_browser, carol, s
 
 async def test_job_types_are_listed_with_figures(root_browser, carol, sql):
     make_job(sql, carol, status="completed")
+    sql.execute("SELECT count_history_into_stats()")
 
     text = await root_browser.text("/ui/admin/job-types")
 
