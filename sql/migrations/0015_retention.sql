@@ -27,16 +27,21 @@ FOR EACH ROW WHEN (
 )
 EXECUTE FUNCTION audit_log_only_grows();
 
-CREATE FUNCTION remove_old_audit_entries(cutoff timestamptz) RETURNS bigint LANGUAGE sql VOLATILE SET jobhub.removes_from = 'audit_log' AS $$
+-- set_config() in its body, for only a superuser may give a function a setting of ours (SET in its definition).
+CREATE FUNCTION remove_old_audit_entries(cutoff timestamptz) RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    removed bigint;
+BEGIN
+    PERFORM set_config('jobhub.removes_from', 'audit_log', true);
     WITH oldest AS (
         SELECT entry.id, entry.at FROM audit_log AS entry ORDER BY entry.id LIMIT 1000
-    ),
-    removed AS (
-        DELETE FROM audit_log
-        WHERE audit_log.id = ANY(ARRAY(SELECT oldest.id FROM oldest WHERE oldest.at <= least(cutoff, now() - interval '30 days')))
-        RETURNING audit_log.id
     )
-    SELECT count(*) FROM removed
+    DELETE FROM audit_log
+    WHERE audit_log.id = ANY(ARRAY(SELECT oldest.id FROM oldest WHERE oldest.at <= least(cutoff, now() - interval '30 days')));
+    GET DIAGNOSTICS removed = ROW_COUNT;
+    PERFORM set_config('jobhub.removes_from', '', true);
+    RETURN removed;
+END
 $$;
 
 COMMENT ON TABLE audit_log IS 'One row per act of a person on a job or an account, and per batch of a clean-up, written in the transaction of the act';

@@ -27,7 +27,7 @@ def test_a_new_package_passes_its_own_tests_and_runs(tmp_path):
         timeout=120,
     )
     tried = subprocess.run(
-        ["make", "try", f"PYTHON={sys.executable}"],
+        ["make", "--no-print-directory", "try", f"PYTHON={sys.executable}"],
         cwd=directory,
         env=environ | {"PATH": os.environ["PATH"]},
         capture_output=True,

@@ -69,6 +69,22 @@ def test_two_at_once_apply_each_file_once(empty_dsn, dsn):
     assert schema(empty_dsn) == schema(dsn)
 
 
+def test_an_ordinary_owner_of_the_database_can_migrate_it(empty_dsn, sql):
+    database = psycopg.conninfo.conninfo_to_dict(empty_dsn)["dbname"]
+    owner = f"owner_of_{database}"
+    sql.execute(f"CREATE ROLE {owner} LOGIN PASSWORD 'owner'")
+    sql.execute(f"ALTER DATABASE {database} OWNER TO {owner}")
+    try:
+        applied = migrate(psycopg.conninfo.make_conninfo(empty_dsn, user=owner, password="owner"))
+    finally:
+        with psycopg.connect(empty_dsn, autocommit=True) as connection:
+            connection.execute(f"ALTER DATABASE {database} OWNER TO CURRENT_USER")
+            connection.execute(f"DROP OWNED BY {owner} CASCADE")
+            connection.execute(f"DROP ROLE {owner}")
+
+    assert applied == [path.name for path in migration_files()]
+
+
 def test_a_schema_newer_than_the_program_is_refused(dsn, sql):
     sql.execute("UPDATE alembic_version SET version_num = '9999'")
 

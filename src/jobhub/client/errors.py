@@ -182,6 +182,7 @@ BY_CODE: Mapping[str, type[Refused]] = {
     "token_expired": Unauthenticated,
     "invalid_refresh_token": Unauthenticated,
     "invalid_ticket": Unauthenticated,
+    "invalid_session": Unauthenticated,
     "unknown_account": Unauthenticated,
     "administrators_only": NotPermitted,
     "admin_only_job_type": NotPermitted,
