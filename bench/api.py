@@ -1,4 +1,4 @@
-"""`jobhub serve` as the scripts start it: one process, one account, no limits. Not here: what is asked of it."""
+"""`jobhub serve` as the scripts start it: one process, one account, no limits unless they are asked for. Not here: what is asked of it."""
 
 import os
 import secrets
@@ -29,9 +29,9 @@ def token(dsn: str, email: str = EMAIL) -> str:
 
 
 @contextmanager
-def running_api(dsn: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """The process and its port, once it listens."""
-    with listening(["-m", "jobhub", "serve", "--port", "{port}"], environ(dsn)) as running:
+def running_api(dsn: str, *, limit: int = 0) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """The process and its port, once it listens. A user may have `limit` jobs pending and submit as many a minute; 0 is no limit."""
+    with listening(["-m", "jobhub", "serve", "--port", "{port}"], environ(dsn, limit=limit)) as running:
         yield running
 
 
@@ -53,10 +53,10 @@ def listening(command: list[str], environ: dict[str, str]) -> Iterator[tuple[sub
         process.wait(timeout=60)
 
 
-def environ(dsn: str) -> dict[str, str]:
+def environ(dsn: str, *, limit: int = 0) -> dict[str, str]:
     """The environment of a command of jobhub."""
-    no_limits = {"JOBHUB_MAX_SUBMITS_PER_MINUTE": "0", "JOBHUB_MAX_PENDING_JOBS": "0"}
-    return os.environ | jobhub_peer.environ(dsn) | no_limits | {"JOBHUB_SECRET_KEY": _SECRET_KEY}
+    limits = {"JOBHUB_MAX_SUBMITS_PER_MINUTE": str(limit), "JOBHUB_MAX_PENDING_JOBS": str(limit)}
+    return os.environ | jobhub_peer.environ(dsn) | limits | {"JOBHUB_SECRET_KEY": _SECRET_KEY}
 
 
 def _jobhub(dsn: str, *arguments: str, given: str = "") -> str:

@@ -2,13 +2,14 @@
 
     .venv/bin/python -m bench.load PORT CONNECTIONS SECONDS < REQUEST
 
-REQUEST is the raw HTTP/1.1 request. Prints a JSON object: how many answers by status, how long it took, the latencies' p50 and p99 in
+REQUEST is the raw HTTP/1.1 request; `{key}` in its headers is another key each time. Prints a JSON object: how many answers by status, how long it took, the latencies' p50 and p99 in
 milliseconds. What is on its way at the end is waited for, so that the counts are exact. Not a general client: an answer must have a
 Content-Length.
 """
 
 import asyncio
 import json
+import os
 import re
 import sys
 import time
@@ -18,6 +19,7 @@ from bench.tables import percentile
 
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _HEAD_END = b"\r\n\r\n"
+_KEY = b"{key}"
 
 
 class Connection(asyncio.Protocol):
@@ -60,7 +62,7 @@ class Connection(asyncio.Protocol):
 
     def _send(self) -> None:
         self._sent_at = time.perf_counter()
-        self._transport.write(self._request)
+        self._transport.write(self._request.replace(_KEY, os.urandom(16).hex().encode()))
 
 
 async def load(port: int, connections: int, seconds: float, request: bytes) -> dict[str, object]:

@@ -4,7 +4,8 @@
 
 One API process, one load generator (bench/load.py), no worker. Each run begins with an empty database, counts its rows at the end, and
 ends the measurement if one answer was no 201 or the rows are not as many as the answers. The bare handler (bench/bare_api.py) knows no
-accounts, no rules and no idempotency keys.
+accounts, no rules and no idempotency keys. *With a key* each submit has an Idempotency-Key of its own; *limits* count what the user, the same
+for all submits, has pending and has submitted within a minute, and are never reached.
 """
 
 import argparse
@@ -29,7 +30,9 @@ TITLE = "Submits over HTTP"
 QUICK = {"seconds": 2.0}
 WARM_UP_SECONDS = 0.5
 BODY = json.dumps({"job_type": "bench.nothing", "title": "Measure", "parameters": {"n": 1}}).encode()
-NAMES = {"jobhub": "jobhub serve", "bare": "bare handler"}
+NAMES = {"jobhub": "jobhub serve", "keys": "with a key", "limits": "with a key and limits", "bare": "bare handler"}
+KEY = "Idempotency-Key: {key}\r\n"
+OUT_OF_REACH = 1_000_000
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -68,7 +71,7 @@ def measure(server: Server, api: str, connections: int, seconds: float) -> Load:
     """One API process on an empty database under load for a time."""
     template = server.template("jobhub-user", prepare)
     with server.database(template) as dsn, _running(api, dsn) as (process, port):
-        request = _request(token(dsn))
+        request = _request(token(dsn), KEY if api in {"keys", "limits"} else "")
         _send(port, connections, WARM_UP_SECONDS, request)
         before, cpu = _rows(dsn), cpu_seconds(process.pid)
         answer = _send(port, connections, seconds, request)
@@ -79,13 +82,15 @@ def measure(server: Server, api: str, connections: int, seconds: float) -> Load:
         return Load(accepted / answer["seconds"], answer["p50"], answer["p99"], cpu / accepted * 1e6)
 
 
-def _request(access_token: str) -> bytes:
-    head = f"POST /jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {access_token}\r\nContent-Type: application/json\r\n"
+def _request(access_token: str, more: str) -> bytes:
+    head = f"POST /jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {access_token}\r\nContent-Type: application/json\r\n{more}"
     return f"{head}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY
 
 
 def _running(api: str, dsn: str) -> AbstractContextManager[tuple[subprocess.Popen[bytes], int]]:
-    return running_api(dsn) if api == "jobhub" else listening(["-m", "bench.bare_api", dsn, "{port}"], environ(dsn))
+    if api == "bare":
+        return listening(["-m", "bench.bare_api", dsn, "{port}"], environ(dsn))
+    return running_api(dsn, limit=OUT_OF_REACH if api == "limits" else 0)
 
 
 def _send(port: int, connections: int, seconds: float, request: bytes) -> dict[str, Any]:
@@ -104,7 +109,7 @@ def _rows(dsn: str) -> int:
 
 
 def _goals(connections: int, loads: dict[tuple[int, str], list[Load]]) -> list[Goal]:
-    ours, bare = ([load.requests_per_second for load in loads[connections, api]] for api in NAMES)
+    ours, bare = ([load.requests_per_second for load in loads[connections, api]] for api in ("jobhub", "bare"))
     return at_least(f"`POST /jobs`, {connections} connections", 1.5, "the bare handler", ours, bare)
 
 

@@ -1,8 +1,7 @@
 """Submitting a job over a connection of the caller's own, in the caller's own transaction: `jobhub.submit`.
 
 Knows the connections of asyncpg, psycopg and SQLAlchemy by what they are called, so that none of the three has to be there: who gives one
-has loaded its module. Not here: the
-rules, which are the SQL function `jobhub.submit_job` (sql/migrations/0018_submit_job.sql).
+has loaded its module. Not here: the rules, which are the SQL function `jobhub.submit_job` (sql/migrations/0018_submit_job.sql).
 """
 
 import sys
