@@ -97,8 +97,8 @@ def create_litestar(
             metrics,
             openapi_json,
             assets_router(),
-            to_the_pages,
-            pages_router(),
+            # The pages are for accounts with a password of ours, and link to themselves by whole paths.
+            *([] if who_asks else [to_the_pages, pages_router()]),
         ],
         lifespan=[resources],
         middleware=[AnswerOptions(), Authentication(who_asks), UrlCheck()],
