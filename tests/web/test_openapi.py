@@ -144,9 +144,18 @@ async def test_the_page_loads_all_it_needs_from_here(api):
     addresses = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     assert page.headers["content-type"].startswith("text/html")
     assert len(addresses) >= 3
-    assert all(address.startswith("/docs/") for address in addresses)
+    assert all(address.startswith(("/docs/", "/openapi.json")) for address in addresses)
     assert [(await api.client.get(address)).status_code for address in addresses] == [200] * len(addresses)
     assert not re.search(r"https?://(?!api)", page.text.replace("http://www.w3.org", ""))
+
+
+async def test_no_script_or_style_of_elsewhere_may_run_in_the_page(api):
+    page = await api.client.get("/docs")
+
+    policy = dict(part.strip().split(" ", 1) for part in page.headers["content-security-policy"].split(";"))
+    assert (policy["default-src"], policy["frame-ancestors"]) == ("'self'", "'none'")
+    assert "script-src" not in policy
+    assert not re.search(r"<script(?![^>]*src=)|\son\w+=", page.text)
 
 
 async def test_no_path_leads_out_of_the_assets(api):

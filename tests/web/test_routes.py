@@ -18,7 +18,6 @@ TABLE = {
     "GET /": PUBLIC,
     "GET /docs": PUBLIC,
     "GET /docs/assets/{file_path:path}": PUBLIC,
-    "GET /docs/oauth2-redirect.html": PUBLIC,
     "GET /docs/openapi.json": PUBLIC,
     "GET /docs/{path:str}": PUBLIC,
     "GET /livez": PUBLIC,

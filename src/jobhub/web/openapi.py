@@ -1,10 +1,11 @@
 """The OpenAPI document and the page that shows it, with every asset served from here."""
 
+from pathlib import Path
 from typing import Any
 
 from litestar import Request, Response, Router, get
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
+from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 from litestar.static_files import create_static_files_router
 
@@ -12,6 +13,23 @@ from jobhub import __version__
 from jobhub.web.document import completed
 
 _ASSETS = "/docs/assets"
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}: every call</title>
+<link rel="icon" type="image/png" href="{assets}/favicon-32x32.png">
+<link rel="service-desc" type="application/json" href="{root}/openapi.json">
+<link rel="stylesheet" href="{assets}/swagger-ui.css">
+<div id="calls"></div>
+<script src="{assets}/swagger-ui-bundle.js"></script>
+<script src="{assets}/page.js"></script>
+</html>
+"""
+# Swagger UI has pictures in its style sheet, and styles on what it makes.
+_CONTENT_SECURITY = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
 
 
 def openapi_config() -> OpenAPIConfig:
@@ -34,29 +52,25 @@ def openapi_config() -> OpenAPIConfig:
             Tag("accounts", "Logging in, and accounts"),
             Tag("operations", "For monitoring"),
         ],
-        openapi_router=Router("/docs", route_handlers=[], opt={"public": True}, include_in_schema=False),
+        openapi_router=Router(
+            "/docs",
+            route_handlers=[],
+            opt={"public": True},
+            include_in_schema=False,
+            response_headers={"Content-Security-Policy": _CONTENT_SECURITY},
+        ),
         render_plugins=[
-            _Page(),
+            _Page(path="/"),
             _Json(),
         ],
     )
 
 
-class _Page(SwaggerRenderPlugin):
+class _Page(OpenAPIRenderPlugin):
     """The page at /docs, also where the whole API is mounted under a path."""
 
-    def __init__(self, root: str = "") -> None:
-        assets = root + _ASSETS
-        super().__init__(
-            path="/",
-            js_url=f"{assets}/swagger-ui-bundle.js",
-            css_url=f"{assets}/swagger-ui.css",
-            standalone_preset_js_url=f"{assets}/swagger-ui-standalone-preset.js",
-            favicon=f'<link rel="icon" type="image/png" href="{assets}/favicon-32x32.png">',
-        )
-
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        return SwaggerRenderPlugin.render(_Page(_root(request)), request, _document(request, openapi_schema))
+        return _PAGE.format(title=openapi_schema["info"]["title"], root=_root(request), assets=_root(request) + _ASSETS).encode()
 
 
 class _Json(JsonRenderPlugin):
@@ -85,4 +99,6 @@ def assets_router() -> Router:
     """The files of the page at /docs, from the package that carries them."""
     from swagger_ui_bundle import swagger_ui_path
 
-    return create_static_files_router(_ASSETS, [swagger_ui_path], opt={"public": True}, include_in_schema=False)
+    return create_static_files_router(
+        _ASSETS, [swagger_ui_path, Path(__file__).parent / "calls"], opt={"public": True}, include_in_schema=False
+    )
