@@ -80,6 +80,15 @@ class Scene:
         """Until its handler has begun: its worker knows of it, not the database alone."""
         wait_for(lambda: self.entries(job_id), seconds=seconds)
 
+    def wait_for_renewal(self, job_id: UUID) -> None:
+        """Until the lease of the worker that runs it has just been renewed."""
+
+        def lease() -> list[Any]:
+            return self.sql("SELECT lease_until FROM jobs INNER JOIN workers ON worker_id = workers.id WHERE jobs.id = %s", [job_id])
+
+        last = lease()
+        wait_for(lambda: lease() != last, seconds=20)
+
     def status(self, job_id: UUID) -> str:
         return str(self.sql("SELECT status::text FROM jobs WHERE id = %s", [job_id])[0][0])
 
