@@ -45,9 +45,9 @@ class Scene:
         return Workload(self.house, self.owner, self.history, clients=clients, seed=seed)
 
     @contextmanager
-    def in_background(self, act: Callable[[Client], Call], *, api: Api) -> Iterator["Background"]:
+    def in_background(self, act: Callable[[Client], Call], *, api: Api, user: User | None = None) -> Iterator["Background"]:
         """A client that calls while the block runs; its answer is there after the block."""
-        background = Background(self.client(f"background{len(self._clients)}", api=api), act)
+        background = Background(self.client(f"background{len(self._clients)}", api=api, user=user), act)
         background.start()
         yield background
         background.join(60)
@@ -69,7 +69,7 @@ class Scene:
         for client in self._clients:
             client.__exit__()
 
-    def sql(self, statement: str, values: list[object] | None = None) -> list[Any]:
+    def sql(self, statement: str, values: list[object] | dict[str, object] | None = None) -> list[Any]:
         """Rows, seen by the superuser, past all proxies."""
         return self.house.postgres.execute(statement, values)
 

@@ -91,7 +91,7 @@ class Postgres:
         writes = "-c default_transaction_read_only=off"
         return psycopg.connect(self.dsn, autocommit=True, row_factory=psycopg.rows.namedtuple_row, options=writes)
 
-    def execute(self, statement: str, values: list[object] | None = None) -> list[tuple[Any, ...]]:
+    def execute(self, statement: str, values: list[object] | dict[str, object] | None = None) -> list[tuple[Any, ...]]:
         """One statement on a connection of its own; again, if the server is just recovering from what was done to it."""
         deadline = time.monotonic() + RECOVERY_SECONDS
         while True:
