@@ -105,6 +105,19 @@ def test_a_failing_file_leaves_nothing_behind(empty_dsn, monkeypatch, tmp_path):
     assert "half_done" not in {row[1] for row in schema(empty_dsn)}
 
 
+def test_a_table_in_use_is_said_and_the_next_try_goes_on(empty_dsn, monkeypatch):
+    monkeypatch.setattr("jobhub.postgres.migrations._LOCK_TIMEOUT", "100ms")
+    migrate(empty_dsn, target="0012")
+
+    with psycopg.connect(empty_dsn) as connection:
+        connection.execute("SELECT FROM jobs")
+        with pytest.raises(OperatorError, match=r"0015_retention.sql changed nothing.*lock timeout.*run `jobhub migrate` again"):
+            migrate(empty_dsn)
+
+    assert current_revision(empty_dsn) == "0014"
+    assert migrate(empty_dsn)[0] == "0015_retention.sql"
+
+
 def test_every_table_and_column_of_ours_is_commented(sql):
     missing = sql.execute(
         """

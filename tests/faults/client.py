@@ -61,6 +61,10 @@ class Client:
     def force_complete(self, job_id: UUID) -> Call:
         return self._call("force_complete", "POST", f"/jobs/admin/{job_id}/force-complete", {}, job_id=job_id)
 
+    def clean_up(self, *, days_old: int) -> Call:
+        """For administrators: completed and cancelled jobs."""
+        return self._call("clean_up", "DELETE", f"/jobs/admin/cleanup?days_old={days_old}&include=cancelled")
+
     def _call(
         self,
         verb: str,
@@ -112,6 +116,8 @@ def _seen(response: httpx.Response | None) -> Seen | None:
     if response is None or response.status_code not in (200, 201):
         return None
     body = response.json()
+    if "id" not in body:  # not about one job
+        return None
     return Seen(
         job_id=UUID(body["id"]),
         status=body["status"],

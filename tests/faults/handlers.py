@@ -8,12 +8,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 import jobhub
-from tests.faults.ledger import Phase, note
+from tests.faults.ledger import VARIABLE, Phase, gate, note
 
 
 class Work(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -36,6 +37,16 @@ def told(ctx: Any) -> Iterator[None]:
 async def quick(ctx: jobhub.JobContext, params: Work) -> dict[str, Any]:
     """Wait, then take effect."""
     with told(ctx):
+        await asyncio.sleep(params.seconds)
+    return {"attempt": ctx.attempt}
+
+
+@jobhub.job_type("faults.held", timeout_seconds=300)
+async def held(ctx: jobhub.JobContext, params: Work) -> dict[str, Any]:
+    """The same, once the test lets it: however slow the machine is, it is running until then."""
+    with told(ctx):
+        while not gate(Path(os.environ[VARIABLE])).exists():
+            await asyncio.sleep(0.05)
         await asyncio.sleep(params.seconds)
     return {"attempt": ctx.attempt}
 

@@ -42,6 +42,11 @@ def note(job_id: UUID, attempt: int, phase: Phase) -> None:
         os.close(descriptor)
 
 
+def gate(path: Path) -> Path:
+    """The file that lets jobs of type `faults.held` end, beside this ledger."""
+    return path.with_name("gate")
+
+
 def read(path: Path) -> list[Entry]:
     """All lines in the order they were written."""
     if not path.exists():

@@ -45,9 +45,9 @@ class Scene:
         return Workload(self.house, self.owner, self.history, clients=clients, seed=seed)
 
     @contextmanager
-    def in_background(self, act: Callable[[Client], Call], *, api: Api) -> Iterator["Background"]:
+    def in_background(self, act: Callable[[Client], Call], *, api: Api, user: User | None = None) -> Iterator["Background"]:
         """A client that calls while the block runs; its answer is there after the block."""
-        background = Background(self.client(f"background{len(self._clients)}", api=api), act)
+        background = Background(self.client(f"background{len(self._clients)}", api=api, user=user), act)
         background.start()
         yield background
         background.join(60)
@@ -65,11 +65,15 @@ class Scene:
         """Let the workload go on; it is the fault that needs the time, nothing is waited for."""
         time.sleep(seconds)
 
+    def let_go(self) -> None:
+        """From now on jobs of type `faults.held` end."""
+        evidence.ledger.gate(self.house.ledger).touch()
+
     def close(self) -> None:
         for client in self._clients:
             client.__exit__()
 
-    def sql(self, statement: str, values: list[object] | None = None) -> list[Any]:
+    def sql(self, statement: str, values: list[object] | dict[str, object] | None = None) -> list[Any]:
         """Rows, seen by the superuser, past all proxies."""
         return self.house.postgres.execute(statement, values)
 
@@ -79,6 +83,15 @@ class Scene:
     def wait_for_handler(self, job_id: UUID, *, seconds: float = 40) -> None:
         """Until its handler has begun: its worker knows of it, not the database alone."""
         wait_for(lambda: self.entries(job_id), seconds=seconds)
+
+    def wait_for_renewal(self, job_id: UUID) -> None:
+        """Until the lease of the worker that runs it has just been renewed."""
+
+        def lease() -> list[Any]:
+            return self.sql("SELECT lease_until FROM jobs INNER JOIN workers ON worker_id = workers.id WHERE jobs.id = %s", [job_id])
+
+        last = lease()
+        wait_for(lambda: lease() != last, seconds=20)
 
     def status(self, job_id: UUID) -> str:
         return str(self.sql("SELECT status::text FROM jobs WHERE id = %s", [job_id])[0][0])

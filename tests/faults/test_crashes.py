@@ -19,15 +19,14 @@ pytestmark = pytest.mark.faults
 def test_f01_jobs_of_killed_workers_start_again(house: Topology, scene: Scene) -> None:
     client = scene.client()
     with scene.workload():
-        jobs = [client.submit_surely("faults.quick", f"held-{number}", seconds=4) for number in range(20)]
+        jobs = [client.submit_surely("faults.held", f"held-{number}") for number in range(20)]
         for job_id in jobs:
             scene.wait_for_status(job_id, "running")
         victims = house.workers[:2]
-        theirs = [job_id for job_id in jobs if house.worker_of(job_id) in victims]
+        lost = [job_id for job_id in jobs if house.worker_of(job_id) in victims]
         killed_at = time.monotonic()
         nemesis.kill(victims)
-        # Looked at afterwards: some may have ended just before.
-        lost = [job_id for job_id in theirs if scene.status(job_id) == "running"]
+        scene.let_go()
         for job_id in jobs:
             scene.wait_for_status(job_id, "completed")
 
@@ -40,13 +39,14 @@ def test_f01_jobs_of_killed_workers_start_again(house: Topology, scene: Scene) -
 
 def test_f02_a_worker_that_stood_still_has_nothing_to_say_afterwards(house: Topology, scene: Scene) -> None:
     client = scene.client()
-    jobs = [client.submit_surely("faults.quick", f"held-{number}", seconds=3) for number in range(12)]
+    jobs = [client.submit_surely("faults.held", f"held-{number}") for number in range(12)]
     for job_id in jobs:
         scene.wait_for_status(job_id, "running")
     zombie = house.workers[0]
     paused_at = time.monotonic()
     with nemesis.paused(zombie):
         its = [job_id for job_id in jobs if house.worker_of(job_id) is zombie]
+        scene.let_go()
         for job_id in jobs:
             scene.wait_for_status(job_id, "completed")
     wait_for(lambda: all(_has_ended(scene, job_id) for job_id in its), seconds=10)
@@ -63,7 +63,7 @@ def _has_ended(scene: Scene, job_id: object) -> bool:
 
 def test_f05_what_a_stopping_worker_can_t_finish_starts_elsewhere(house: Topology, scene: Scene) -> None:
     client = scene.client()
-    jobs = [client.submit_surely("faults.quick", f"long-{number}", seconds=6) for number in range(12)]
+    jobs = [client.submit_surely("faults.held", f"long-{number}") for number in range(12)]
     for job_id in jobs:
         scene.wait_for_status(job_id, "running")
     stopping = house.workers[:2]
@@ -74,6 +74,7 @@ def test_f05_what_a_stopping_worker_can_t_finish_starts_elsewhere(house: Topolog
     stopping[1].signal(signal.SIGINT)
     statuses = [worker.wait(20) for worker in stopping]
     exited_at = time.monotonic()
+    scene.let_go()
     for job_id in jobs:
         scene.wait_for_status(job_id, "completed")
 

@@ -73,9 +73,10 @@ def test_f08_a_killed_postmaster(house: Topology, scene: Scene) -> None:
 @pytest.mark.faults_long
 def test_f10_processes_start_and_wait_while_there_is_no_database(house: Topology, scene: Scene) -> None:
     client = scene.client()
-    waiting = client.submit_surely("faults.quick", "waiting", seconds=8)
+    waiting = client.submit_surely("faults.held", "waiting")
     scene.wait_for_status(waiting, "running")
     house.postgres.stop(signal.SIGINT)
+    scene.let_go()
     restarted = [house.apis[1], house.workers[1], house.workers[2]]
     for process in restarted:
         process.kill()

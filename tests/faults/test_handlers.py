@@ -117,10 +117,12 @@ def test_f27_poison_among_good_jobs(house: Topology, scene: Scene) -> None:
     harmless = [client.submit_surely("faults.poison_process", f"harmless-{number}") for number in range(5)]
     for job_id in harmless:
         scene.wait_for_status(job_id, "failed")
-    good = [client.submit_surely("faults.quick", f"good-{number}", seconds=12) for number in range(10)]
+    good = [client.submit_surely("faults.held", f"good-{number}") for number in range(10)]
     for job_id in good:
         scene.wait_for_status(job_id, "running")
     poison = client.submit_surely("faults.poison", "poison")
+    scene.wait_for_handler(poison)
+    scene.let_go()
     deaths = _restart_until_finished(house.workers[:1], scene, poison)
     for job_id in good:
         scene.wait_for_status(job_id, "completed", "failed", seconds=90)

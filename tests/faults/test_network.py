@@ -1,14 +1,16 @@
 """Networks that swallow, reset, delay, and lose the answer to a COMMIT."""
 
 import time
+from contextlib import ExitStack
 from uuid import UUID
 
 import pytest
 
+from jobhub.worker.lease import LEASE_SECONDS
 from tests.acceptance.service import wait_for
 from tests.faults import nemesis
 from tests.faults.client import Client
-from tests.faults.history import Answer
+from tests.faults.history import Answer, Call
 from tests.faults.proxy import At
 from tests.faults.scene import Scene
 from tests.faults.topology import Topology
@@ -16,6 +18,8 @@ from tests.faults.topology import Topology
 ALL_CUTS = (At.ANSWERED, At.SENT)
 API_WRITES = ("submit_jobs", "cancel_job", "retry_job", "force_complete_job")
 WORKER_WRITES = ("claim_jobs", "finish_jobs", "promote_jobs", "report_progress", "renew_lease")
+# Longer than an API (2.5 s) and a worker (5 s) wait for an answer, and well below the 12 s after which a worker stops its jobs.
+HOLE_SECONDS = 6
 
 
 @pytest.mark.faults
@@ -70,13 +74,13 @@ def _cut_call(scene: Scene, api: object, at: At, statement: str, call: object) -
 
 @pytest.mark.faults
 def test_f14_a_black_hole_between_everybody_and_the_database(house: Topology, scene: Scene) -> None:
+    """It is over before the leases are: whoever works goes on. The renewal comes first, since a lease may have only 9 s left before it."""
     client = scene.client()
     with scene.nobody_restarts(), scene.workload():
-        held = client.submit_surely("faults.quick", "held", seconds=10)
+        held = client.submit_surely("faults.quick", "held", seconds=12)
         scene.wait_for_handler(held)  # before, the answer to its claim could be swallowed too: it would be put back, as F-13 has it
-        with nemesis.black_hole(house.processes):
-            calls = [client.submit("faults.quick", f"swallowed-{number}") for number in range(2)]
-            scene.work_for(4)
+        scene.wait_for_renewal(held)
+        calls = _swallowed_submits(house, scene, seconds=HOLE_SECONDS)
         recovery = scene.recovery_seconds(since=time.monotonic())
         scene.wait_for_status(held, "completed")
 
@@ -85,6 +89,34 @@ def test_f14_a_black_hole_between_everybody_and_the_database(house: Topology, sc
     scene.settle(
         "F-14", "black hole around the database", recovery_seconds=recovery, note=f"503 after {max(call.seconds for call in calls):.1f} s"
     )
+
+
+@pytest.mark.faults_long
+def test_f14_a_black_hole_that_outlasts_the_leases(house: Topology, scene: Scene) -> None:
+    """Workers stop what they run; once it is over, the job is given back by its worker or rescued by another, and starts again."""
+    client = scene.client()
+    with scene.nobody_restarts(), scene.workload():
+        held = client.submit_surely("faults.quick", "held", seconds=25)
+        scene.wait_for_handler(held)
+        calls = _swallowed_submits(house, scene, seconds=LEASE_SECONDS + 1)
+        recovery = scene.recovery_seconds(since=time.monotonic())
+        scene.wait_for_status(held, "completed", seconds=60)
+
+    assert {call.status for call in calls} == {503}
+    assert scene.outcomes(held) in (["released", "completed"], ["worker_lost", "completed"])
+    assert scene.overlaps([held]) == [], "it was stopped before it started again"
+    scene.settle("F-14", "black hole that outlasts the leases", recovery_seconds=recovery)
+
+
+def _swallowed_submits(house: Topology, scene: Scene, *, seconds: float) -> list[Call]:
+    """A submit through each API into a black hole that lasts so long, and their answers."""
+    with nemesis.black_hole(house.processes), ExitStack() as calling:
+        swallowed = [
+            calling.enter_context(scene.in_background(lambda client: client.submit("faults.quick", f"swallowed-{client.name}"), api=api))
+            for api in house.apis
+        ]
+        scene.work_for(seconds)
+    return [background.call for background in swallowed]
 
 
 @pytest.mark.faults_long

@@ -26,7 +26,7 @@ from jobhub.postgres.postmaster import read_postmaster
 from jobhub.postgres.process import die_with_parent
 from tests import factories
 from tests.acceptance.service import clean_environ, free_port, wait_for
-from tests.faults.ledger import VARIABLE
+from tests.faults.ledger import VARIABLE, gate
 from tests.faults.proxy import Proxies, Proxy, proxies
 
 REPOSITORY = Path(__file__).parents[2]
@@ -91,7 +91,7 @@ class Postgres:
         writes = "-c default_transaction_read_only=off"
         return psycopg.connect(self.dsn, autocommit=True, row_factory=psycopg.rows.namedtuple_row, options=writes)
 
-    def execute(self, statement: str, values: list[object] | None = None) -> list[tuple[Any, ...]]:
+    def execute(self, statement: str, values: list[object] | dict[str, object] | None = None) -> list[tuple[Any, ...]]:
         """One statement on a connection of its own; again, if the server is just recovering from what was done to it."""
         deadline = time.monotonic() + RECOVERY_SECONDS
         while True:
@@ -102,7 +102,7 @@ class Postgres:
                     raise
                 time.sleep(0.1)
 
-    def _execute(self, statement: str, values: list[object] | None) -> list[tuple[Any, ...]]:
+    def _execute(self, statement: str, values: list[object] | dict[str, object] | None) -> list[tuple[Any, ...]]:
         with self.connect() as connection:
             cursor = connection.execute(statement, values)
             return cursor.fetchall() if cursor.description else []
@@ -240,7 +240,8 @@ class Topology:
         return next(worker for worker in self.workers if (worker.pid,) == tuple(rows[0]))
 
     def heal(self) -> None:
-        """Undo everything: the server runs, the network passes, every process lives and is ready."""
+        """Undo everything: the server runs, the network passes, every process lives and is ready, and held jobs are held again."""
+        gate(self.ledger).unlink(missing_ok=True)
         self.postgres.start()
         self.postgres.execute(f"ALTER ROLE {ROLE} CONNECTION LIMIT -1")
         self.postgres.execute(f"ALTER DATABASE {DATABASE} RESET default_transaction_read_only")

@@ -51,6 +51,11 @@ def claim(model: Model) -> Choice:
     )
 
 
+def job_to_deliver_again(model: Model) -> st.SearchStrategy[UUID]:
+    """Often one that waits for its time: any other has a delivery, which is served first."""
+    return st.sampled_from(model.waiting() or sorted(model.jobs)) | st.sampled_from(sorted(model.jobs))
+
+
 def progress(model: Model, job_id: UUID) -> Choice:
     """A report of the latest attempt, or of the one before."""
     attempt = model.jobs[job_id].attempt
@@ -115,6 +120,18 @@ def at_once(model: Model) -> st.SearchStrategy[tuple[list[Operation], list[bool]
 def at_once_for(model: Model, jobs: list[UUID]) -> st.SearchStrategy[tuple[list[Operation], list[bool]]]:
     """The same for one of these jobs."""
     return _committing(contending(model, jobs))
+
+
+def stop_and_end(model: Model) -> st.SearchStrategy[tuple[list[Operation], list[bool]]]:
+    """Somebody wants a job to stop while its attempt ends, most likely to go back to the queue."""
+
+    def pair(which: tuple[UUID, int]) -> st.SearchStrategy[list[Operation]]:
+        job_id, _ = which
+        cancel = Cancel(job_id, model.jobs[job_id].owner_id)
+        back = st.sampled_from([how for how in ENDINGS if how[1] is PENDING]).map(lambda how: Finish((Ending(*which, *how),)))
+        return st.tuples(st.sampled_from((cancel, cancel, ForceComplete(job_id))), back | finish([which])).map(list)
+
+    return _committing(st.sampled_from(running_attempts(model, sorted(model.jobs))).flatmap(pair))
 
 
 def _committing(several: st.SearchStrategy[list[Operation]]) -> st.SearchStrategy[tuple[list[Operation], list[bool]]]:

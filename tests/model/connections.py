@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+from asyncpg.transaction import Transaction
 
 from jobhub.store.connections import connect
 from jobhub.store.dispatch import PLANNER_SETTINGS
@@ -107,20 +108,25 @@ class Connections:
 
     async def _at_once(self, operations: Sequence[Operation], commits: Sequence[bool]) -> list[Any]:
         tasks: list[asyncio.Task[Any]] = []
+        begun: list[tuple[asyncio.Task[Any], Transaction]] = []
         transactions = [connection.transaction() for connection in self._sessions[: len(commits)]]
         try:
             for connection, operation, transaction in zip(self._sessions, operations, [*transactions, None], strict=False):
                 if transaction:
                     await transaction.start()
                 tasks.append(asyncio.create_task(operation.run(Session(connection))))
+                if transaction:
+                    begun.append((tasks[-1], transaction))
                 if await self._waits(tasks[-1], connection):
                     break
-            for task, transaction, commits_it in zip(tasks, transactions, commits, strict=False):
+            for commits_it in commits[: len(begun)]:
+                task, transaction = begun[0]
                 await task
+                del begun[0]
                 await (transaction.commit() if commits_it else transaction.rollback())
             return [await task for task in tasks]
         finally:
-            await self._clear_away(tasks)
+            await self._clear_away(tasks, begun)
 
     async def _waits(self, task: asyncio.Task[Any], connection: asyncpg.Connection) -> bool:
         """Whether a statement waits for one of the others; else it has ended."""
@@ -132,14 +138,12 @@ class Connections:
                 return True
         return False
 
-    async def _clear_away(self, tasks: list[asyncio.Task[Any]]) -> None:
-        """After a failure, nothing may stay open: the next example uses the same connections."""
-        for task in tasks:
-            task.cancel()
+    async def _clear_away(self, tasks: list[asyncio.Task[Any]], begun: list[tuple[asyncio.Task[Any], Transaction]]) -> None:
+        """After a failure, nothing may stay open: the next example uses the same connections. Who waits goes on once others are undone."""
+        for task, transaction in begun:
+            await asyncio.wait([task])
+            await transaction.rollback()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for connection in self._sessions:
-            if connection.is_in_transaction():
-                await connection.execute("ROLLBACK")
 
 
 async def _connect(dsn: str) -> asyncpg.Connection:

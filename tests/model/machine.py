@@ -181,11 +181,13 @@ class JobMachine(RuleBasedStateMachine):
         self._move_clock(seconds)
 
     @precondition(some_job())
-    @rule(job_id=drawn(lambda model: st.sampled_from(sorted(model.jobs))))
-    def repeated_delivery(self, job_id: UUID) -> None:
+    @rule(job_id=drawn(choices.job_to_deliver_again), is_taken=st.booleans())
+    def repeated_delivery(self, job_id: UUID, is_taken: bool) -> None:
         self._connections.deliver_again(job_id)
         self.model.deliver(job_id)
         self._compare([])
+        if is_taken:
+            self._perform(self._claim_all())
 
     @precondition(some_job())
     @rule(what=drawn(choices.at_once))
@@ -209,6 +211,11 @@ class JobMachine(RuleBasedStateMachine):
     def at_once_while_running(self, what: tuple[list[Operation], list[bool]]) -> None:
         self.at_once(what)
 
+    @precondition(some_job(RUNNING))
+    @rule(what=drawn(choices.stop_and_end))
+    def at_once_at_the_end(self, what: tuple[list[Operation], list[bool]]) -> None:
+        self.at_once(what)
+
     @precondition(lambda machine: machine.model.waiting())
     @rule(what=drawn(lambda model: choices.at_once_for(model, model.waiting())))
     def at_once_when_due(self, what: tuple[list[Operation], list[bool]]) -> None:
@@ -219,6 +226,11 @@ class JobMachine(RuleBasedStateMachine):
     @precondition(some_job(PENDING))
     @rule(what=drawn(lambda model: choices.at_once_for(model, model.with_status(PENDING))))
     def at_once_while_pending(self, what: tuple[list[Operation], list[bool]]) -> None:
+        self.at_once(what)
+
+    @precondition(some_job(FAILED, CANCELLED))
+    @rule(what=drawn(lambda model: choices.at_once_for(model, model.with_status(FAILED, CANCELLED))))
+    def at_once_after_the_end(self, what: tuple[list[Operation], list[bool]]) -> None:
         self.at_once(what)
 
     # How it is done and looked at.

@@ -85,7 +85,13 @@ def _apply(connection: sa.Connection, path: Path) -> None:
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
     # psycopg itself, because SQLAlchemy would look for placeholders; without parameters a file may hold many statements.
     driver_connection: Any = connection.connection.driver_connection
-    driver_connection.execute(path.read_text(encoding="utf-8"))
+    try:
+        driver_connection.execute(path.read_text(encoding="utf-8"))
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+        raise OperatorError(
+            f"{path.name} changed nothing, because a table it needs is in use: {error.diag.message_primary}. Stop API and workers and end "
+            "long transactions (pg_stat_activity lists them), then run `jobhub migrate` again."
+        ) from error
 
 
 @contextmanager
