@@ -73,7 +73,17 @@ async def test_a_job_whose_delivery_is_gone_is_drift(db, dsn, sql, alice):
 
     found = await finding(db, dsn, "drift")
 
-    assert (found.ok, found.detail) == (False, "1 jobs contradict what must always hold")
+    assert (found.ok, found.detail) == (False, "1 jobs of 7 days contradict what must always hold")
+
+
+async def test_drift_of_long_ago_is_left_to_the_report(db, dsn, sql, alice):
+    factories.make_job(sql, alice, created_at=datetime.now(UTC) - timedelta(days=8))
+    sql.execute("DELETE FROM procrastinate_jobs")
+    sql.execute("UPDATE jobs SET updated_at = now() - interval '1 hour'")
+
+    found = await finding(db, dsn, "drift")
+
+    assert (found.ok, found.detail) == (True, "no jobs of 7 days contradict what must always hold")
 
 
 async def test_a_history_too_long_to_look_through_is_not_called_well(db, dsn, sql, monkeypatch):
