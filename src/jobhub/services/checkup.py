@@ -21,6 +21,7 @@ DRIFT_DAYS = 7  # the report takes as long as there are jobs in it
 DRIFT_SECONDS = 10.0
 OPEN_SECONDS = 3600.0  # a report may take its time
 DEAD_ROWS = 100_000  # of a small table that many are nothing
+INDEX_BYTES = 64 * 2**20  # a smaller index is no burden, however empty
 _ADVICE = {
     "oldest_due_job": "start workers or raise JOBHUB_CONCURRENCY; see that some worker takes the queue and knows the job type",
     "live_workers": "start one with `jobhub worker`; if some run, their log says why they can't reach the database",
@@ -82,7 +83,7 @@ async def _setup(db: Database) -> list[Finding]:
     setup = [Finding("setup", False, *_split(fault)) for fault in await readiness.setup_faults(db)]
     vacuum = [
         Finding("vacuum", False, *_split(fault))
-        for fault in await store.list_vacuum_faults(db, open_seconds=OPEN_SECONDS, dead_rows=DEAD_ROWS)
+        for fault in await store.list_vacuum_faults(db, open_seconds=OPEN_SECONDS, dead_rows=DEAD_ROWS, index_bytes=INDEX_BYTES)
     ]
     return [
         *(setup or [Finding("setup", True, "triggers, indexes and autovacuum are as they should be")]),
