@@ -1,21 +1,21 @@
-"""How long pages of a long history take over HTTP: `jobhub serve` on a database with a million finished jobs, or as many as asked for.
+"""How every read of a long history grows: all calls that read, over HTTP, and all reports, with no job, a million or as many as asked for.
 
-    .venv/bin/python -m bench.history [--rows 0 1000000] [--seconds 2] [--connections 1 8] [--data-dir DIR]
+    .venv/bin/python -m bench.history [--rows 0 1000000] [--seconds 2] [--connections 1 8] [--only TEXT …] [--data-dir DIR] [--fill]
 
 The history (bench/history_fill.py) has 1,000 users of very different sizes, 20 job types, mostly completed jobs, tags on some, and one attempt
-for each job. Times are those of the load generator (bench/load.py) over keep-alive connections; the server's cache is as the requests
-before have left it. A request that isn't answered with 200 is named in its row.
+for each job. Times of requests (bench/history_requests.py) are those of the load generator (bench/load.py) over keep-alive connections; the
+server's cache is as the requests before have left it. A request that isn't answered with 200 is named in its row. Reports are those of
+sql/reports with their defaults, read to the end by the owner of the tables, three times; once if that takes longer than 10 s.
 """
 
 import argparse
 import json
 import subprocess
 import sys
-import urllib.request
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -24,47 +24,20 @@ from bench import history_fill, run
 from bench.api import START_SECONDS, running_api, token
 from bench.goals import Goal
 from bench.history_fill import LARGEST, SMALL
+from bench.history_requests import REQUESTS, places
 from bench.peers import jobhub_peer
 from bench.server import Server
-from bench.tables import Table
+from bench.tables import Table, median
+from jobhub.store.reporting import Report, list_reports
 
-TITLE = "Pages of a long history"
+TITLE = "Reading a long history"
 QUICK = {"rows": [0, 200_000], "seconds": 0.3}
 GOAL_MS = 50.0
 WARM_UP_SECONDS = 0.3
+REPORT_RUNS = 3
+SLOW_SECONDS = 10.0
 
-# (name, who asks, path); what stands in braces is filled in (_places)
-REQUESTS = [
-    ("own, first page", SMALL, "/jobs"),
-    ("own, first page", LARGEST, "/jobs"),
-    ("own, page 50", LARGEST, "/jobs?page=50"),
-    ("own, page 500", LARGEST, "/jobs?page=500"),
-    ("own, deep cursor", LARGEST, "/jobs?cursor={cursor}"),
-    ("own, status=completed", LARGEST, "/jobs?status=completed"),
-    ("own, status=failed", LARGEST, "/jobs?status=failed"),
-    ("own, status=cancelled (rare)", LARGEST, "/jobs?status=cancelled"),
-    ("own, status=running (none)", LARGEST, "/jobs?status=running"),
-    ("own, job_type", LARGEST, "/jobs?job_type=bench.type3"),
-    ("own, a frequent tag", LARGEST, "/jobs?tag=nightly"),
-    ("own, a rare tag", LARGEST, "/jobs?tag=rare"),
-    ("own, two tags", LARGEST, "/jobs?tag=nightly&tag=team7"),
-    ("own, job_type and status=failed", LARGEST, "/jobs?job_type=bench.type3&status=failed"),
-    ("own, a tag and status=failed", LARGEST, "/jobs?tag=nightly&status=failed"),
-    ("own, created_after and before", LARGEST, "/jobs?created_after={after}&created_before={before}"),
-    ("one job", LARGEST, "/jobs/{job}"),
-    ("its attempts", LARGEST, "/jobs/{job}/attempts"),
-    ("admin, plain", "admin", "/jobs/admin/all"),
-    ("admin, owner", "admin", "/jobs/admin/all?owner={owner}"),
-    ("admin, q=", "admin", "/jobs/admin/all?q=Report"),
-    ("admin, q= (rare)", "admin", "/jobs/admin/all?q=needle"),
-    ("admin, q= (rare), of a day", "admin", "/jobs/admin/all?q=needle&created_after={after}&created_before={day_later}"),
-    ("admin, worker", "admin", "/jobs/admin/all?worker={worker}"),
-    ("admin, status=failed", "admin", "/jobs/admin/all?status=failed"),
-    ("admin, job_type", "admin", "/jobs/admin/all?job_type=bench.type3"),
-    ("admin, a frequent tag", "admin", "/jobs/admin/all?tag=nightly"),
-    ("statistics, 24h", "admin", "/jobs/admin/statistics?window=24h"),
-    ("queue-status", "admin", "/jobs/admin/queue-status"),
-]
+Lines = dict[tuple[str, str], dict[int, list[str]]]  # the cells of (request, user), by how many jobs there are
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,51 +46,68 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seconds", type=float, default=2.0, help="how long each request is repeated")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 8])
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="keep the filled databases there, and use those that were kept")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], metavar="TEXT", help="requests and reports whose names have one of these in them"
+    )
+    run.add_data_dir(parser)
 
 
 def tables(server: Server, options: argparse.Namespace) -> Iterator[Table]:
-    empty = server.template("jobhub-empty", jobhub_peer.prepare)
+    requests: Lines = {}
+    reports: Lines = {}
+    sizes: dict[int, float] = {}
+    goals: list[Goal] = []
     for rows in options.rows:
-        if options.data_dir:
-            with server.kept(f"history of {rows}", empty, partial(history_fill.fill, rows=rows)) as dsn:
-                jobhub_peer.prepare(dsn)  # it may have been made by an older version
-                yield _table(dsn, rows, options)
-        else:
-            with server.database(empty) as dsn:
-                history_fill.fill(dsn, rows)
-                yield _table(dsn, rows, options)
+        with _history(server, rows, options) as dsn:
+            if options.fill:
+                continue
+            sizes[rows] = _gigabytes(dsn)
+            goals += _ask(dsn, rows, options, requests)
+            _report(dsn, rows, options, reports)
+    if not options.fill:
+        yield _table("Requests", options, sizes, requests, [f"{count} connections" for count in options.connections], goals)
+        yield _table("Reports", options, sizes, reports, ["ms"], [])
 
 
-def _table(dsn: str, rows: int, options: argparse.Namespace) -> Table:
+@contextmanager
+def _history(server: Server, rows: int, options: argparse.Namespace) -> Iterator[str]:
+    empty = server.template("jobhub-empty", jobhub_peer.prepare)
+    if options.data_dir:
+        with server.kept(f"history of {rows}", empty, partial(history_fill.fill, rows=rows)) as dsn:
+            jobhub_peer.prepare(dsn)  # it may have been made by an older version
+            yield dsn
+    else:
+        with server.database(empty) as dsn:
+            history_fill.fill(dsn, rows)
+            yield dsn
+
+
+def _gigabytes(dsn: str) -> float:
     with psycopg.connect(dsn, autocommit=True) as connection:
-        size = connection.execute("SELECT pg_database_size(current_database()) / 1e9").fetchone()
-    assert size is not None
-    lines, goals = [], []
+        row = connection.execute("SELECT pg_database_size(current_database()) / 1e9").fetchone()
+    assert row is not None
+    return float(row[0])
+
+
+def _ask(dsn: str, rows: int, options: argparse.Namespace, lines: Lines) -> list[Goal]:
+    """Each request that has what it asks for; the goals for a user's own jobs and for statistics."""
+    goals = []
     with running_api(dsn) as (_, port):
         tokens = {who: token(dsn, f"{who}@example.org") for who in (SMALL, LARGEST, "admin")}
-        places = _places(port, tokens) if rows else {}
+        there = places(port, tokens) if rows else {}
         for name, who, path in REQUESTS:
-            if not rows and "{" in path:
+            if (not rows and "{" in path) or not _is_wanted(name, options):
                 continue
-            answers = [_times(port, tokens[who], path.format(**places), count, options.seconds) for count in options.connections]
-            lines.append([name, who, *(_cells(answer) for answer in answers)])
-            run.say(f"{rows:,} {' '.join(lines[-1])}")
-            if name.startswith("own") and rows:
-                p99 = answers[0]["p99"]
-                goals.append(
-                    Goal(
-                        workload=f"{name}, {who} user, {rows:,} jobs, p99", wanted="≤ 50 ms", reached=f"{p99:.1f} ms", is_met=p99 <= GOAL_MS
-                    )
-                )
-    return Table(
-        title=f"{TITLE}: {rows:,} jobs",
-        command=f"python -m bench.history --rows {rows} --seconds {options.seconds}",
-        note=f"Milliseconds, p50 / p99. The database has {float(size[0]):.1f} GB.",
-        header=["request", "user", *(f"{count} connections" for count in options.connections)],
-        rows=lines,
-        goals=goals,
-    )
+            answers = [_times(port, tokens[who], path.format(**there), count, options.seconds) for count in options.connections]
+            lines.setdefault((name, who), {})[rows] = cells = [_cell(answer) for answer in answers]
+            run.say(f"{rows:,} {name}, {who}: {', '.join(cells)}")
+            if name.startswith(("own", "statistics", "queue-status")) and rows:
+                goals.append(_goal(f"{name}, {who} user, {rows:,} jobs", answers[0]["p99"]))
+    return goals
+
+
+def _goal(workload: str, p99: float) -> Goal:
+    return Goal(workload=f"{workload}, p99", wanted=f"≤ {GOAL_MS:g} ms", reached=f"{p99:.1f} ms", is_met=p99 <= GOAL_MS)
 
 
 def _times(port: int, token: str, path: str, connections: int, seconds: float) -> dict[str, Any]:
@@ -129,33 +119,46 @@ def _times(port: int, token: str, path: str, connections: int, seconds: float) -
     return answer
 
 
-def _cells(answer: dict[str, Any]) -> str:
+def _cell(answer: Mapping[str, Any]) -> str:
     others = {status: count for status, count in answer["statuses"].items() if status != "200"}
     return f"{answer['p50']:.1f} / {answer['p99']:.1f}{f' {others}' if others else ''}"
 
 
-def _places(port: int, tokens: dict[str, str]) -> dict[str, str]:
-    """What stands in the middle of the largest user's history."""
-    page = _get(port, tokens[LARGEST], "/jobs?per_page=100&page=100")
-    job = page["jobs"][0]
-    first = _get(port, tokens[LARGEST], "/jobs?per_page=1")["jobs"][0]
-    day_later = datetime.fromisoformat(job["created_at"]) + timedelta(days=1)
-    return {
-        "day_later": day_later.isoformat().replace("+00:00", "Z"),
-        "worker": _get(port, tokens["admin"], "/jobs/admin/all?per_page=1")["jobs"][0]["worker"],
-        "cursor": _get(port, tokens[LARGEST], "/jobs?page=500")["next_cursor"],
-        "job": job["id"],
-        "after": job["created_at"],
-        "before": first["created_at"],
-        "owner": f"{LARGEST}@example.org",
-    }
+def _report(dsn: str, rows: int, options: argparse.Namespace, lines: Lines) -> None:
+    with psycopg.connect(dsn, autocommit=True, cursor_factory=psycopg.RawCursor) as connection:
+        for name, report in list_reports().items():
+            if _is_wanted(f"report {name}", options):
+                lines.setdefault((name, "owner"), {})[rows] = [median(list(_runs(connection, report)))]
+                run.say(f"{rows:,} {name}: {lines[name, 'owner'][rows][0]}")
 
 
-def _get(port: int, token: str, path: str) -> dict[str, Any]:
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Authorization": f"Bearer {token}"})
-    with urllib.request.urlopen(request, timeout=30) as response:
-        found: dict[str, Any] = json.load(response)
-        return found
+def _runs(connection: psycopg.Connection, report: Report) -> Iterator[float]:
+    for _ in range(REPORT_RUNS):
+        began_at = time.perf_counter()
+        connection.execute(report.statement.sql.encode(), report.values({})).fetchall()
+        took = time.perf_counter() - began_at
+        yield took * 1e3
+        if took > SLOW_SECONDS:
+            return
+
+
+def _is_wanted(name: str, options: argparse.Namespace) -> bool:
+    return any(text in name for text in options.only)
+
+
+def _table(
+    what: str, options: argparse.Namespace, sizes: Mapping[int, float], lines: Lines, columns: list[str], goals: list[Goal]
+) -> Table:
+    return Table(
+        title=f"{TITLE}: {what.lower()}",
+        command=f"python -m bench.history --rows {' '.join(str(rows) for rows in options.rows)} --seconds {options.seconds}",
+        note="Milliseconds: p50 / p99 of requests, the median of three runs of a report. The database has "
+        + ", ".join(f"{size:.2f} GB with {rows:,} jobs" for rows, size in sizes.items())
+        + ".",
+        header=[what, "as", *(f"{rows:,} jobs: {column}" for rows in sizes for column in columns)],
+        rows=[[*key, *(cell for rows in sizes for cell in cells.get(rows, ["–"] * len(columns)))] for key, cells in lines.items()],
+        goals=goals,
+    )
 
 
 def main() -> None:

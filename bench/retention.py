@@ -1,10 +1,11 @@
 """What a clean-up costs those who work meanwhile, how long its batches take, and whether tables that are filled and cleaned keep growing.
 
-    .venv/bin/python -m bench.retention [--old 5000000] [--jobs 60000] [--cycles 3] [--cycle-jobs 300000] [--runs 5]
+    .venv/bin/python -m bench.retention [--old 5000000] [--jobs 60000] [--cycles 3] [--cycle-jobs 300000] [--runs 5] [--data-dir DIR] [--fill]
 
-One database gets --old finished jobs of one to thirty days, each with an attempt; 2 % of them failed and stay. Then --jobs jobs that do
-nothing are drained by one worker process, --runs times without and with a clean-up beside it, in turn. The last clean-up goes on until
-nothing is left. On another database --cycle-jobs are filled in and all cleaned up again, --cycles times, with autovacuum as it is set.
+One database gets --old finished jobs of one to thirty days, each with an attempt; 2 % of them failed and stay. One worker process drains
+--jobs jobs that do nothing, --runs times, alone; then as often as a clean-up of all that is old lasts; then --runs times alone again. On
+another database --cycle-jobs are filled in and all cleaned up again, --cycles times, with autovacuum as it is set. What --data-dir keeps is
+used up by a run.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, LiteralString
+from typing import Any
 
 import msgspec
 import psycopg
@@ -74,45 +75,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=int, default=60_000, help="drained without and with a clean-up")
     parser.add_argument("--cycles", type=int, default=3, help="0 leaves this part out")
     parser.add_argument("--cycle-jobs", type=int, default=300_000)
+    run.add_data_dir(parser)
 
 
 def tables(server: Server, options: argparse.Namespace) -> Iterator[Table]:
     empty = server.template("jobhub-empty", jobhub_peer.prepare)
     if options.old:
-        with server.database(empty) as dsn:
-            yield _beside_the_work(dsn, options)
-    if options.cycles:
+        name = f"{options.old} old jobs"
+        with server.kept(name, empty, lambda dsn: _fill_and_vacuum(dsn, options.old)) as dsn:
+            if not options.fill:
+                yield _beside_the_work(dsn, options)
+                server.drop_kept(name)
+    if options.cycles and not options.fill:
         with server.database(empty) as dsn:
             yield _cycles(dsn, options)
 
 
 def _beside_the_work(dsn: str, options: argparse.Namespace) -> Table:
-    _fill(dsn, options.old)
-    _execute(dsn, "VACUUM ANALYZE")
-    alone: list[float] = []
+    alone = [_drain(dsn, options.jobs) for _ in range(options.runs)]
     beside: list[float] = []
-    batches: list[Batch] = []
-    drained_at = 0
-    with TemporaryDirectory(prefix="jobhub-bench-") as directory:
-        for left in reversed(range(options.runs)):
-            alone.append(_drain(dsn, options.jobs))
-            file = Path(directory) / str(left)
-            with _cleaner(dsn, file) as cleaner:
-                beside.append(_drain(dsn, options.jobs))
-                drained_at = time.time_ns()
-                if not left:
-                    cleaner.wait(timeout=CLEAN_UP_SECONDS)
-            batches += _read(file)
-            run.say(f"alone {alone[-1]:.0f}, beside a clean-up {beside[-1]:.0f} jobs/s")
-    loaded = [batch for batch in batches if batch.at_ns <= drained_at]
-    quiet = [batch for batch in batches if batch.at_ns > drained_at]
+    with TemporaryDirectory(prefix="jobhub-bench-") as directory, _cleaner(dsn, Path(directory) / "batches") as cleaner:
+        while cleaner.poll() is None:
+            beside.append(_drain(dsn, options.jobs))
+            run.say(f"beside a clean-up {beside[-1]:,.0f} jobs/s")
+        batches = _read(Path(directory) / "batches")
+    alone += [_drain(dsn, options.jobs) for _ in range(options.runs)]
+    run.say(f"alone {median(alone)} jobs/s")
+    # The last drain may have ended after the clean-up: it counts as beside it, and so does any pause between two drains.
     return Table(
         title=f"{TITLE}: {options.old:,} old jobs",
-        command=f"python -m bench.retention --old {options.old} --jobs {options.jobs} --runs {options.runs}",
+        command=f"python -m bench.retention --old {options.old} --jobs {options.jobs} --runs {options.runs} --cycles 0",
         note=f"Batches look at 1,000 jobs each. One worker process drains {options.jobs:,} jobs alone at {median(alone)} jobs/s, beside the "
-        f"clean-up at {median(beside)}: × {ratio(beside, alone)}.",
-        header=["", "batches", "p50, ms", "p99, ms", "longest, ms", "jobs deleted", "deleted a second"],
-        rows=[_row("while a worker drains", loaded), _row("then, alone, until the end", quiet)],
+        f"clean-up, {len(beside)} times one after the other, at {median(beside)}: × {ratio(beside, alone)}.",
+        header=["batches", "p50, ms", "p99, ms", "longest, ms", "jobs deleted", "minutes"],
+        rows=[_row(batches)],
         goals=[
             *at_most("drain beside a clean-up, how much slower", 1.2, "×", [statistics.median(alone) / statistics.median(beside)]),
             *at_most("batch of a clean-up, the longest", 200, "ms", [max(batch.milliseconds for batch in batches)]),
@@ -120,18 +116,12 @@ def _beside_the_work(dsn: str, options: argparse.Namespace) -> Table:
     )
 
 
-def _row(name: str, batches: list[Batch]) -> list[str]:
+def _row(batches: list[Batch]) -> list[str]:
     took = [batch.milliseconds for batch in batches]
-    if len(took) < 2:
-        return [name, f"{len(took)}", *["–"] * 5]
     deleted = sum(batch.deleted for batch in batches)
-    # Gaps between clean-ups don't count: each batch is followed by a pause twice as long.
-    rate = deleted / (3 * sum(took) / 1e3)
-    return [
-        name,
-        f"{len(took):,}",
-        *(f"{value:,.0f}" for value in (percentile(took, 0.5), percentile(took, 0.99), max(took), deleted, rate)),
-    ]
+    minutes = (batches[-1].at_ns - batches[0].at_ns) / 6e10
+    figures = (percentile(took, 0.5), percentile(took, 0.99), max(took), deleted)
+    return [f"{len(took):,}", *(f"{value:,.0f}" for value in figures), f"{minutes:.1f}"]
 
 
 def _drain(dsn: str, jobs: int) -> float:
@@ -219,6 +209,12 @@ def _wait_for_autovacuum(dsn: str) -> float:
     return time.monotonic() - began_at
 
 
+def _fill_and_vacuum(dsn: str, jobs: int) -> None:
+    _fill(dsn, jobs)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
+
+
 def _fill(dsn: str, jobs: int) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("SET synchronous_commit = off")
@@ -237,11 +233,6 @@ def _sizes(dsn: str) -> list[float]:
             assert row is not None
             found += [float(size) for size in row]
     return found
-
-
-def _execute(dsn: str, sql: LiteralString) -> None:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(sql)
 
 
 def main() -> None:

@@ -12,10 +12,8 @@ import argparse
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -23,6 +21,7 @@ import psycopg
 
 from bench import run
 from bench.api import EMAIL, START_SECONDS, prepare, running_api, token
+from bench.feeding import feeding
 from bench.goals import Goal
 from bench.peers import jobhub_peer
 from bench.processes import running_workers
@@ -34,7 +33,6 @@ TITLE = "Statistics of a long history"
 QUICK = {"counted": 500_000, "seconds": 0.5}
 GOAL_MS = 50.0
 WARM_UP_SECONDS = 0.5
-FEED_SECONDS = 0.01  # between jobs that become due: ten at a time
 TYPES = 20
 BUSY_RATE = 1000  # a second, in the hours before now
 DAYS = 30
@@ -77,32 +75,10 @@ def tables(server: Server, options: argparse.Namespace) -> Iterator[Table]:
         with running_api(dsn) as (_, port):
             bearer = token(dsn, EMAIL)
             _measure(port, bearer, options, "idle", figures)
-            with running_workers(jobhub_peer, dsn) as workers, _feeding(dsn, options.rate):
+            with running_workers(jobhub_peer, dsn) as workers, feeding(dsn, options.rate):
                 workers.wait_for(workers.started, seconds=START_SECONDS)
                 _measure(port, bearer, options, "busy", figures)
         yield _table(options, size, figures)
-
-
-@contextmanager
-def _feeding(dsn: str, rate: int) -> Iterator[None]:
-    """So many jobs a second become due, some at a time, until the block ends."""
-    ended = threading.Event()
-
-    def feed() -> None:
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            began_at, fed = time.monotonic(), 0
-            while not ended.wait(FEED_SECONDS):
-                due = int((time.monotonic() - began_at) * rate)
-                connection.execute(jobhub_peer.DUE, {"jobs": due - fed, "priority": 0})
-                fed = due
-
-    feeding = threading.Thread(target=feed)
-    feeding.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        feeding.join()
 
 
 def _fill(connection: psycopg.Connection, jobs: int) -> str:

@@ -44,6 +44,12 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="append the tables to a file too")
 
 
+def add_data_dir(parser: argparse.ArgumentParser) -> None:
+    """For scripts that fill for longer than they measure."""
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="keep the filled databases there, and use those that were kept")
+    parser.add_argument("--fill", action="store_true", help="only fill them")
+
+
 def with_quick(script: ModuleType, options: argparse.Namespace) -> argparse.Namespace:
     """The options, with the script's small figures in place of its defaults if they are asked for."""
     if not options.quick:

@@ -52,6 +52,10 @@ class Server:
             self._execute(f'ALTER DATABASE "{name} unfinished" RENAME TO "{name}"')
         yield self._dsn_of(name)
 
+    def drop_kept(self, name: str) -> None:
+        """It has been used up."""
+        self._drop(name)
+
     def drop_template(self, name: str) -> None:
         """Free its disk space."""
         if name in self._templates:

@@ -18,7 +18,7 @@ LEFT = "SELECT count(*) FROM jobs WHERE status <> 'completed'"
 # What the API writes for a submit, without its idempotency key.
 DUE = """
 WITH new AS MATERIALIZED (
-    SELECT uuidv7() AS id, n, clock_timestamp() AS at FROM generate_series(1, %(jobs)s) AS n
+    SELECT uuidv7() AS id, n, clock_timestamp() AS at FROM generate_series(%(first)s::integer, %(last)s::integer) AS n
 ),
 given AS (SELECT array_agg(id) AS ids, array_agg('bench.nothing'::text) AS types, array_agg('default'::text) AS queues, array_agg(%(priority)s::integer) AS priorities FROM new),
 delivery AS (SELECT its.job_id, its.delivery_id FROM given, deliver_jobs(given.ids, given.types, given.queues, given.priorities) AS its)
@@ -59,8 +59,8 @@ def fill(dsn: str, jobs: int, *, first_at: datetime | None = None, every_seconds
         if first_at:
             connection.execute(LATER, {"jobs": jobs, "priority": priority, "first_at": first_at, "every_seconds": every_seconds})
             return
-        for first in range(0, jobs, BATCH):
-            connection.execute(DUE, {"jobs": min(BATCH, jobs - first), "priority": priority})
+        for first in range(1, jobs + 1, BATCH):
+            connection.execute(DUE, {"first": first, "last": min(first + BATCH - 1, jobs), "priority": priority})
 
 
 def command(dsn: str) -> list[str]:

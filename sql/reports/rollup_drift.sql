@@ -45,9 +45,11 @@ in_rollups AS MATERIALIZED (
         ('attempts: waiting_microseconds', stats.waiting_microseconds),
         ('attempts: processing_microseconds', stats.processing_microseconds)
     ) AS measure (what, amount)
+    WHERE stats.resolution IN ('day', 'all_time') OR stats.at >= :'since'::timestamptz
     UNION ALL
     SELECT resolution, at, job_type, 'failed with ' || error_code, failed - failed_removed
     FROM job_failure_stats_current
+    WHERE resolution IN ('day', 'all_time') OR at >= :'since'::timestamptz
     UNION ALL
     SELECT times.resolution, times.at, times.job_type, measure.what, measure.amount
     FROM job_time_stats_current AS times
@@ -55,6 +57,7 @@ in_rollups AS MATERIALIZED (
         ('attempts: waited in bucket ' || times.bucket, times.waiting),
         ('attempts: ran in bucket ' || times.bucket, times.processing)
     ) AS measure (what, amount)
+    WHERE times.resolution IN ('day', 'all_time') OR times.at >= :'since'::timestamptz
 ),
 in_tables AS (
     SELECT span.resolution, span.at, counted.job_type, measure.what, counted.jobs AS amount

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from jobhub.postgres.files import sql_directory
+from jobhub.services.retention import Policy, apply_policy
 from jobhub.store.reporting import list_reports, run_report
 from tests.factories import make_job, make_worker
 from tests.reporting import make_stats, psql
@@ -207,7 +208,9 @@ async def test_state_drift_finds_each_kind_and_nothing_in_what_is_right(sql, dsn
     forgotten = make_job(sql, alice, status="completed")
 
     found = await rows(dsn, "state_drift")
+    of_none = await rows(dsn, "state_drift", since=(HOUR + timedelta(days=1)).isoformat())
 
+    assert [row["job_id"] for row in of_none] == [unpromoted]  # an index leads to it, whenever it was submitted
     assert {(row["job_id"], row["drift"].partition(",")[2].strip()) for row in found} == {
         (undelivered, "but its delivery is gone"),
         (leaseless, "but its worker has no lease"),
@@ -215,6 +218,23 @@ async def test_state_drift_finds_each_kind_and_nothing_in_what_is_right(sql, dsn
         (unpromoted, "and nobody promotes it"),
         (forgotten, "but fewer attempts are on record than were started"),
     }
+
+
+async def test_attempts_that_a_policy_removed_are_no_drift(db, sql, dsn, alice):
+    ids = {}
+    for status, days in (("completed", 5), ("failed", 5), ("cancelled", 0)):
+        at = HOUR - timedelta(days=days)
+        ids[status] = make_job(sql, alice, status=status, created_at=at, completed_at=at)
+    sql.execute(
+        "INSERT INTO job_attempts (job_id, number, worker_id, due_at, started_at, ended_at, outcome)"
+        " SELECT id, 1, worker_id, created_at, created_at, created_at, 'completed' FROM jobs"
+    )
+
+    await apply_policy(db, Policy(attempts=timedelta(days=2)))
+    sql.execute("DELETE FROM job_attempts WHERE job_id <> %s", [ids["completed"]])
+
+    assert sql.execute("SELECT FROM job_attempts").fetchall() == []
+    assert [row["job_id"] for row in await rows(dsn, "state_drift")] == [ids["failed"], ids["cancelled"]]
 
 
 def file(name: str) -> str:

@@ -28,10 +28,10 @@ def changes(sql) -> list[tuple]:
     return [tuple(row) for row in rows]
 
 
-def drift(sql) -> list:
+def drift(sql, **parameters) -> list:
     report = list_reports()["rollup_drift"]
     cursor = psycopg.RawCursor(sql, row_factory=psycopg.rows.tuple_row)
-    return cursor.execute(report.statement.sql.encode(), report.values({})).fetchall()
+    return cursor.execute(report.statement.sql.encode(), report.values(parameters)).fetchall()
 
 
 async def fold_all(db) -> None:
@@ -291,6 +291,22 @@ async def test_the_checker_names_what_differs(db, sql, alice):
 
     found = [(row[0], row[3].partition(" bucket")[0], row[4] - row[5]) for row in drift(sql)]
     assert found == [("minute", "attempts: waited in", 1), ("hour", "failed", 1), ("all_time", "failed with boom", 4)]
+
+
+async def test_the_checker_looks_at_what_came_since(db, sql, alice):
+    for age in (timedelta(days=3), timedelta(0)):
+        job_id = make_job(sql, alice, status="cancelled")
+        sql.execute("UPDATE jobs SET completed_at = now() - %s WHERE id = %s", [age, job_id])
+    sql.execute("SELECT count_history_into_stats()")
+    await fold_all(db)
+    sql.execute("UPDATE job_stats SET cancelled = cancelled + 1 WHERE resolution = 'hour'")
+    hour = sql.execute("SELECT stat_span('1 hour', now()) AS at").fetchone().at
+
+    everything = [row[:2] for row in drift(sql) if row[3] == "cancelled"]
+    lately = [row[:2] for row in drift(sql, since=hour.isoformat()) if row[3] == "cancelled"]
+
+    assert len(everything) == 2
+    assert lately == [("hour", hour)]
 
 
 class Crash(Exception):

@@ -115,10 +115,10 @@ async def run_report(
         raise ReportFailed("The database can't be reached.") from error
 
 
-async def count_report(dsn: str, name: str, *, timeout_seconds: float) -> int:
-    """How many rows a report has with its defaults, as far as they were read: at least one batch. Raises ReportFailed."""
+async def count_report(dsn: str, name: str, parameters: Mapping[str, Any], *, timeout_seconds: float) -> int:
+    """How many rows a report has, parameters that are left out at their defaults. Raises ReportFailed."""
     rows = 0
-    async with aclosing(run_report(dsn, list_reports()[name], {}, timeout_seconds=timeout_seconds)) as batches:
+    async with aclosing(run_report(dsn, list_reports()[name], parameters, timeout_seconds=timeout_seconds)) as batches:
         async for _, batch in batches:
             rows += len(batch)
     return rows
