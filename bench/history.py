@@ -9,7 +9,6 @@ before have left it. A request that isn't answered with 200 is named in its row.
 
 import argparse
 import json
-import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from typing import Any
 import psycopg
 
 from bench import history_fill, run
-from bench.api import START_SECONDS, running_api, token
+from bench.api import request, running_api, send, token
 from bench.goals import Goal
 from bench.history_fill import LARGEST, SMALL
 from bench.peers import jobhub_peer
@@ -121,12 +120,9 @@ def _table(dsn: str, rows: int, options: argparse.Namespace) -> Table:
 
 
 def _times(port: int, token: str, path: str, connections: int, seconds: float) -> dict[str, Any]:
-    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
-    for lasting in (WARM_UP_SECONDS, seconds):
-        command = [sys.executable, "-m", "bench.load", str(port), str(connections), str(lasting)]
-        done = subprocess.run(command, input=request, check=True, stdout=subprocess.PIPE, timeout=lasting + START_SECONDS)
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+    asked = request("GET", path, {"Authorization": f"Bearer {token}"})
+    send(port, connections, WARM_UP_SECONDS, asked)
+    return send(port, connections, seconds, asked)
 
 
 def _cells(answer: dict[str, Any]) -> str:
@@ -152,8 +148,8 @@ def _places(port: int, tokens: dict[str, str]) -> dict[str, str]:
 
 
 def _get(port: int, token: str, path: str) -> dict[str, Any]:
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Authorization": f"Bearer {token}"})
-    with urllib.request.urlopen(request, timeout=30) as response:
+    asked = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(asked, timeout=30) as response:
         found: dict[str, Any] = json.load(response)
         return found
 

@@ -19,7 +19,7 @@ import msgspec
 import psycopg
 
 from bench import run
-from bench.api import START_SECONDS, environ, listening, prepare, running_api, token
+from bench.api import environ, listening, prepare, request, running_api, send, token
 from bench.goals import Goal, at_least
 from bench.processes import Unmeasured, cpu_seconds
 from bench.server import Server
@@ -68,10 +68,10 @@ def measure(server: Server, api: str, connections: int, seconds: float) -> Load:
     """One API process on an empty database under load for a time."""
     template = server.template("jobhub-user", prepare)
     with server.database(template) as dsn, _running(api, dsn) as (process, port):
-        request = _request(token(dsn))
-        _send(port, connections, WARM_UP_SECONDS, request)
+        submit = request("POST", "/jobs", {"Authorization": f"Bearer {token(dsn)}"}, BODY)
+        send(port, connections, WARM_UP_SECONDS, submit)
         before, cpu = _rows(dsn), cpu_seconds(process.pid)
-        answer = _send(port, connections, seconds, request)
+        answer = send(port, connections, seconds, submit)
         cpu = cpu_seconds(process.pid) - cpu
         accepted = answer["statuses"].get("201", 0)
         if answer["statuses"] != {"201": accepted} or _rows(dsn) - before != accepted:
@@ -79,19 +79,8 @@ def measure(server: Server, api: str, connections: int, seconds: float) -> Load:
         return Load(accepted / answer["seconds"], answer["p50"], answer["p99"], cpu / accepted * 1e6)
 
 
-def _request(access_token: str) -> bytes:
-    head = f"POST /jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {access_token}\r\nContent-Type: application/json\r\n"
-    return f"{head}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY
-
-
 def _running(api: str, dsn: str) -> AbstractContextManager[tuple[subprocess.Popen[bytes], int]]:
     return running_api(dsn) if api == "jobhub" else listening(["-m", "bench.bare_api", dsn, "{port}"], environ(dsn))
-
-
-def _send(port: int, connections: int, seconds: float, request: bytes) -> dict[str, Any]:
-    command = [sys.executable, "-m", "bench.load", str(port), str(connections), str(seconds)]
-    finished = subprocess.run(command, input=request, check=True, stdout=subprocess.PIPE, timeout=seconds + START_SECONDS)
-    return json.loads(finished.stdout)
 
 
 def _rows(dsn: str) -> int:
