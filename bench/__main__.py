@@ -12,7 +12,22 @@ import time
 import traceback
 from types import ModuleType
 
-from bench import backlog, drain, goals, history, latency, promote, reports_beside, retention, rollups, run, submit, waiting, worker_start
+from bench import (
+    backlog,
+    dashboard,
+    drain,
+    goals,
+    history,
+    latency,
+    promote,
+    reports_beside,
+    retention,
+    rollups,
+    run,
+    submit,
+    waiting,
+    worker_start,
+)
 from bench.goals import Goal
 from bench.machine import describe
 from bench.server import Server, running_server
@@ -27,6 +42,7 @@ SCRIPTS: dict[str, ModuleType] = {
     "waiting": waiting,
     "worker_start": worker_start,
     "history": history,
+    "dashboard": dashboard,
     "rollups": rollups,
     "retention": retention,
 }

@@ -1,16 +1,22 @@
-"""`jobhub serve` as the scripts start it: one process, one account, no limits unless they are asked for. Not here: what is asked of it."""
+"""`jobhub serve` as the scripts start it: one process, no limits unless they are asked for; accounts, and requests to it. Not here: what is asked of it."""
 
+import hashlib
+import json
 import os
 import secrets
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
+
+import psycopg
 
 from bench.peers import jobhub_peer
 from bench.processes import Unmeasured
+from jobhub.services.tokens import Keys, sign
 
 START_SECONDS = 60.0
 EMAIL = "bench@example.org"
@@ -26,6 +32,38 @@ def prepare(dsn: str) -> None:
 def token(dsn: str, email: str = EMAIL) -> str:
     """An access token of an account."""
     return _jobhub(dsn, "token", email)
+
+
+def tokens(connection: psycopg.Connection, emails: Sequence[str]) -> list[str]:
+    """Access tokens of many accounts, in their order."""
+    user_ids = dict(connection.execute("SELECT email, id FROM users WHERE email = ANY(%s)", [list(emails)]).fetchall())
+    return [sign(Keys(_SECRET_KEY.encode()), user_ids[email], now=time.time()) for email in emails]
+
+
+def sign_in(connection: psycopg.Connection, email: str) -> str:
+    """The cookie of a browser in which this account has signed in."""
+    session_id = secrets.token_urlsafe(32)
+    connection.execute(
+        "INSERT INTO sessions (id_sha256, user_id, expires_at) SELECT %s, id, now() + interval '1 day' FROM users WHERE email = %s",
+        [hashlib.sha256(session_id.encode()).digest(), email],
+    )
+    return f"jobhub={session_id}"
+
+
+def request(method: str, path: str, headers: dict[str, str], body: bytes = b"") -> bytes:
+    """As it goes over the wire."""
+    if body:
+        headers = {**headers, "Content-Type": "application/json", "Content-Length": str(len(body))}
+    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def send(port: int, connections: int, seconds: float, *requests: bytes) -> dict[str, Any]:
+    """What bench/load.py says of sending them for a time."""
+    command = [sys.executable, "-m", "bench.load", str(port), str(connections), str(seconds)]
+    done = subprocess.run(command, input=b"\0".join(requests), check=True, stdout=subprocess.PIPE, timeout=seconds + START_SECONDS)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
 
 
 @contextmanager

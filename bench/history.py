@@ -9,8 +9,6 @@ sql/reports with their defaults, read to the end by the owner of the tables, thr
 """
 
 import argparse
-import json
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -21,7 +19,7 @@ from typing import Any
 import psycopg
 
 from bench import history_fill, run
-from bench.api import START_SECONDS, running_api, token
+from bench.api import request, running_api, send, token
 from bench.goals import Goal
 from bench.history_fill import LARGEST, SMALL
 from bench.history_requests import REQUESTS, places
@@ -111,12 +109,9 @@ def _goal(workload: str, p99: float) -> Goal:
 
 
 def _times(port: int, token: str, path: str, connections: int, seconds: float) -> dict[str, Any]:
-    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
-    for lasting in (WARM_UP_SECONDS, seconds):
-        command = [sys.executable, "-m", "bench.load", str(port), str(connections), str(lasting)]
-        done = subprocess.run(command, input=request, check=True, stdout=subprocess.PIPE, timeout=lasting + START_SECONDS)
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+    asked = request("GET", path, {"Authorization": f"Bearer {token}"})
+    send(port, connections, WARM_UP_SECONDS, asked)
+    return send(port, connections, seconds, asked)
 
 
 def _cell(answer: Mapping[str, Any]) -> str:

@@ -1,10 +1,10 @@
-"""Sends one request again and again over keep-alive connections, for a time: a process of its own, so that it takes a core of its own.
+"""Sends requests again and again over keep-alive connections, for a time: a process of its own, so that it takes a core of its own.
 
-    .venv/bin/python -m bench.load PORT CONNECTIONS SECONDS < REQUEST
+    .venv/bin/python -m bench.load PORT CONNECTIONS SECONDS < REQUESTS
 
-REQUEST is the raw HTTP/1.1 request; `{key}` in its headers is another key each time. Prints a JSON object: how many answers by status, how long it took, the latencies' p50 and p99 in
-milliseconds. What is on its way at the end is waited for, so that the counts are exact. Not a general client: an answer must have a
-Content-Length.
+REQUESTS is one raw HTTP/1.1 request, or several with a zero byte between, which take turns; `{key}` in their headers is another key each
+time. Prints a JSON object: how many answers by status, how long it took, the latencies' p50 and p99 in milliseconds. What is on its way at
+the end is waited for, so that the counts are exact. Not a general client: an answer must have a Content-Length.
 """
 
 import asyncio
@@ -14,6 +14,8 @@ import re
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from itertools import cycle
 
 from bench.tables import percentile
 
@@ -25,11 +27,11 @@ _KEY = b"{key}"
 class Connection(asyncio.Protocol):
     """One connection with one request on its way at a time."""
 
-    def __init__(self, request: bytes, until: float) -> None:
+    def __init__(self, requests: Iterator[bytes], until: float) -> None:
         self.statuses: Counter[str] = Counter()
         self.seconds: list[float] = []
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._request = request
+        self._requests = requests
         self._until = until
         self._received = b""
         self._sent_at = 0.0
@@ -62,13 +64,14 @@ class Connection(asyncio.Protocol):
 
     def _send(self) -> None:
         self._sent_at = time.perf_counter()
-        self._transport.write(self._request.replace(_KEY, os.urandom(16).hex().encode()))
+        self._transport.write(next(self._requests).replace(_KEY, os.urandom(16).hex().encode()))
 
 
-async def load(port: int, connections: int, seconds: float, request: bytes) -> dict[str, object]:
+async def load(port: int, connections: int, seconds: float, requests: list[bytes]) -> dict[str, object]:
     loop = asyncio.get_running_loop()
+    in_turn = cycle(requests)
     began_at = time.perf_counter()
-    made = [await loop.create_connection(lambda: Connection(request, began_at + seconds), "127.0.0.1", port) for _ in range(connections)]
+    made = [await loop.create_connection(lambda: Connection(in_turn, began_at + seconds), "127.0.0.1", port) for _ in range(connections)]
     protocols = [protocol for _, protocol in made]
     await asyncio.gather(*(protocol.closed for protocol in protocols))
     lasted = time.perf_counter() - began_at
@@ -80,4 +83,4 @@ async def load(port: int, connections: int, seconds: float, request: bytes) -> d
 if __name__ == "__main__":
     import uvloop
 
-    print(json.dumps(uvloop.run(load(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.stdin.buffer.read()))))
+    print(json.dumps(uvloop.run(load(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.stdin.buffer.read().split(b"\0")))))

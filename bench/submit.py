@@ -20,7 +20,7 @@ import msgspec
 import psycopg
 
 from bench import run
-from bench.api import START_SECONDS, environ, listening, prepare, running_api, token
+from bench.api import environ, listening, prepare, request, running_api, send, token
 from bench.goals import Goal, at_least
 from bench.processes import Unmeasured, cpu_seconds
 from bench.server import Server
@@ -31,7 +31,6 @@ QUICK = {"seconds": 2.0}
 WARM_UP_SECONDS = 0.5
 BODY = json.dumps({"job_type": "bench.nothing", "title": "Measure", "parameters": {"n": 1}}).encode()
 NAMES = {"jobhub": "jobhub serve", "keys": "with a key", "limits": "with a key and limits", "bare": "bare handler"}
-KEY = "Idempotency-Key: {key}\r\n"
 OUT_OF_REACH = 1_000_000
 
 
@@ -71,10 +70,11 @@ def measure(server: Server, api: str, connections: int, seconds: float) -> Load:
     """One API process on an empty database under load for a time."""
     template = server.template("jobhub-user", prepare)
     with server.database(template) as dsn, _running(api, dsn) as (process, port):
-        request = _request(token(dsn), KEY if api in {"keys", "limits"} else "")
-        _send(port, connections, WARM_UP_SECONDS, request)
+        keys = {"Idempotency-Key": "{key}"} if api in {"keys", "limits"} else {}
+        submit = request("POST", "/jobs", {"Authorization": f"Bearer {token(dsn)}", **keys}, BODY)
+        send(port, connections, WARM_UP_SECONDS, submit)
         before, cpu = _rows(dsn), cpu_seconds(process.pid)
-        answer = _send(port, connections, seconds, request)
+        answer = send(port, connections, seconds, submit)
         cpu = cpu_seconds(process.pid) - cpu
         accepted = answer["statuses"].get("201", 0)
         if answer["statuses"] != {"201": accepted} or _rows(dsn) - before != accepted:
@@ -82,21 +82,10 @@ def measure(server: Server, api: str, connections: int, seconds: float) -> Load:
         return Load(accepted / answer["seconds"], answer["p50"], answer["p99"], cpu / accepted * 1e6)
 
 
-def _request(access_token: str, more: str) -> bytes:
-    head = f"POST /jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {access_token}\r\nContent-Type: application/json\r\n{more}"
-    return f"{head}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY
-
-
 def _running(api: str, dsn: str) -> AbstractContextManager[tuple[subprocess.Popen[bytes], int]]:
     if api == "bare":
         return listening(["-m", "bench.bare_api", dsn, "{port}"], environ(dsn))
     return running_api(dsn, limit=OUT_OF_REACH if api == "limits" else 0)
-
-
-def _send(port: int, connections: int, seconds: float, request: bytes) -> dict[str, Any]:
-    command = [sys.executable, "-m", "bench.load", str(port), str(connections), str(seconds)]
-    finished = subprocess.run(command, input=request, check=True, stdout=subprocess.PIPE, timeout=seconds + START_SECONDS)
-    return json.loads(finished.stdout)
 
 
 def _rows(dsn: str) -> int:

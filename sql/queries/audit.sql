@@ -5,14 +5,16 @@
 -- params:  before_id (null: from the newest), limit
 -- returns: one row per entry, with the names of whom it is about
 -- index:   audit_log_pkey, users_pkey, jobs_pkey
--- test:    tests/store/test_audit.py
+-- test:    tests/store/test_audit.py, tests/contract/test_plans.py
+-- Names are looked up entry by entry: joined, jobs might be read as a whole for them.
 SELECT
-    audit_log.id, audit_log.at, audit_log.verb, actor.email AS actor_email, audit_log.job_id, jobs.title AS job_title,
-    subject.email AS user_email, audit_log.reason, audit_log.request_id, audit_log.details
+    audit_log.id, audit_log.at, audit_log.verb,
+    (SELECT actor.email FROM users AS actor WHERE actor.id = audit_log.actor_id) AS actor_email,
+    audit_log.job_id,
+    (SELECT jobs.title FROM jobs WHERE jobs.id = audit_log.job_id) AS job_title,
+    (SELECT subject.email FROM users AS subject WHERE subject.id = audit_log.user_id) AS user_email,
+    audit_log.reason, audit_log.request_id, audit_log.details
 FROM audit_log
-LEFT JOIN users AS actor ON audit_log.actor_id = actor.id
-LEFT JOIN users AS subject ON audit_log.user_id = subject.id
-LEFT JOIN jobs ON audit_log.job_id = jobs.id
-WHERE :before_id::bigint IS NULL OR audit_log.id < :before_id::bigint
+WHERE audit_log.id < coalesce(:before_id::bigint, 9223372036854775807)
 ORDER BY audit_log.id DESC
 LIMIT :limit::integer;

@@ -130,10 +130,11 @@ SELECT
     given.owner_id,
     recent.submits AS submits_per_minute,
     waiting.jobs_pending AS pending_jobs,
-    coalesce((SELECT running.jobs_running FROM running_jobs_of(ARRAY[given.owner_id]) AS running), 0) AS running_jobs
+    coalesce(running.jobs_running, 0) AS running_jobs
 FROM unnest(:owner_ids::uuid []) AS given (owner_id)
 CROSS JOIN LATERAL submits_of_last_minute(given.owner_id, 100000) AS recent
-CROSS JOIN LATERAL pending_jobs_of(given.owner_id, 100000) AS waiting;
+CROSS JOIN LATERAL pending_jobs_of(given.owner_id, 100000) AS waiting
+LEFT JOIN running_jobs_of(:owner_ids::uuid []) AS running ON given.owner_id = running.owner_id;
 
 -- name: find_idempotency_key
 -- What a key stands for.
@@ -172,20 +173,56 @@ SELECT jobs.* FROM jobs
 WHERE jobs.id = :job_id::uuid
     AND (:owner_id::uuid IS NULL OR jobs.owner_id = :owner_id::uuid);
 
--- name: count_newest_jobs_of_owner
--- A user's newest jobs by status.
--- params:  owner_id; limit, how many are looked at
--- returns: one row per status there is: status, jobs
--- index:   jobs_newest_of_owner_idx
--- test:    tests/web/ui/test_my_jobs.py
-SELECT newest.status, count(*) AS jobs
-FROM (
-    SELECT jobs.status FROM jobs
-    WHERE jobs.owner_id = :owner_id::uuid
-    ORDER BY jobs.created_at DESC, jobs.id DESC
-    LIMIT :limit::integer
-) AS newest
-GROUP BY newest.status;
+-- name: count_jobs_of_owner
+-- A user's jobs by status, each up to a limit: in indexes alone, but for those that run, which are looked up.
+-- params:  owner_id; at_most; at_most_others: how many that have not completed are counted to find out how many have
+-- returns: one row: total, pending, running, failed, cancelled, completed, none above at_most; completed is null where too many others are
+--          in the way
+-- index:   jobs_newest_of_owner_idx, jobs_unsuccessful_of_owner_idx, deliveries_of_owner_idx, jobs_scheduled_of_owner_idx, jobs_pkey;
+--          claims is small
+-- test:    tests/store/test_listing.py, tests/contract/test_plans.py
+WITH others AS MATERIALIZED (
+    SELECT
+        (SELECT waiting.jobs_pending FROM pending_jobs_of(:owner_id::uuid, :at_most_others::integer) AS waiting) AS pending,
+        coalesce((SELECT running.jobs_running FROM running_jobs_of(ARRAY[:owner_id::uuid]) AS running), 0) AS running,
+        (
+            SELECT count(*) FROM (
+                SELECT 1 FROM jobs
+                WHERE jobs.owner_id = :owner_id::uuid AND jobs.unsuccessful_status = 'failed'
+                LIMIT :at_most_others::integer
+            ) AS found
+        ) AS failed,
+        (
+            SELECT count(*) FROM (
+                SELECT 1 FROM jobs
+                WHERE jobs.owner_id = :owner_id::uuid AND jobs.unsuccessful_status = 'cancelled'
+                LIMIT :at_most_others::integer
+            ) AS found
+        ) AS cancelled
+),
+counted AS (
+    SELECT
+        others.*,
+        (
+            SELECT count(*) FROM (
+                SELECT 1 FROM jobs
+                WHERE jobs.owner_id = :owner_id::uuid
+                LIMIT :at_most::integer + (SELECT pending + running + failed + cancelled FROM others)
+            ) AS found
+        ) AS total
+    FROM others
+)
+SELECT
+    least(total, :at_most::integer) AS total,
+    least(pending, :at_most::integer) AS pending,
+    least(running, :at_most::integer) AS running,
+    least(failed, :at_most::integer) AS failed,
+    least(cancelled, :at_most::integer) AS cancelled,
+    CASE
+        WHEN greatest(pending, failed, cancelled) < :at_most_others::integer
+            THEN least(:at_most::integer, greatest(0, total - pending - running - failed - cancelled))
+    END AS completed
+FROM counted;
 
 -- name: list_attempts
 -- All attempts of one job, the running one too, in order.
@@ -425,11 +462,11 @@ WITH target AS (
 ),
 withdrawn AS (
     DELETE FROM procrastinate_jobs
-    WHERE procrastinate_jobs.id IN (
+    WHERE procrastinate_jobs.id = ANY(ARRAY(
         SELECT delivery.id FROM procrastinate_jobs AS delivery
         WHERE delivery.id = ANY(ARRAY(SELECT target.delivery_id FROM target))
         FOR UPDATE SKIP LOCKED
-    )
+    ))
 ),
 changed AS (
     UPDATE jobs

@@ -247,21 +247,90 @@ SELECT
             AND (workers.id IS NULL OR workers.lease_until < now())
     ) AS rescue_seconds;
 
+-- name: count_kept_before
+-- Jobs that finished before a moment and were not cleaned up since, by type: of all there are, less those that finished later.
+-- params:  resolutions, begins, ends: the spans from that moment on (domain.spans); before: the moment, with which a span begins that is
+--          counted still
+-- returns: one row per job type that has any: job_type, completed, failed, cancelled
+-- index:   job_stats_pkey; job_stat_changes is small
+-- test:    tests/services/test_clean_up.py, tests/contract/test_plans.py
+WITH stats AS (
+    SELECT
+        job_type, completed - completed_removed AS completed, failed - failed_removed AS failed,
+        cancelled - cancelled_removed AS cancelled
+    FROM job_stats
+    WHERE resolution = 'all_time' AND at < 'infinity'
+    UNION ALL
+    SELECT stored.*
+    FROM unnest(:resolutions::stat_resolution [], :begins::timestamptz [], :ends::timestamptz []) AS spans (resolution, begins_at, ends_at)
+    CROSS JOIN LATERAL (
+        SELECT
+            job_stats.job_type,
+            sum(job_stats.completed_removed - job_stats.completed) AS completed,
+            sum(job_stats.failed_removed - job_stats.failed) AS failed,
+            sum(job_stats.cancelled_removed - job_stats.cancelled) AS cancelled
+        FROM job_stats
+        WHERE job_stats.resolution = spans.resolution
+            AND job_stats.at >= coalesce(spans.begins_at, '-infinity')
+            AND job_stats.at < coalesce(spans.ends_at, 'infinity')
+        GROUP BY job_stats.job_type
+    ) AS stored
+    UNION ALL
+    SELECT job_type, completed - completed_removed, failed - failed_removed, cancelled - cancelled_removed
+    FROM job_stats_unfolded
+    WHERE resolution = 'all_time' AND moment < :before::timestamptz
+)
+SELECT
+    job_type, sum(completed)::bigint AS completed, sum(failed)::bigint AS failed, sum(cancelled)::bigint AS cancelled
+FROM stats
+GROUP BY job_type
+HAVING sum(completed) > 0 OR sum(failed) > 0 OR sum(cancelled) > 0
+ORDER BY job_type
+LIMIT 10000;
+
 -- name: count_failures_by_type
--- Jobs that failed within 7 days, by type and error code, and how many of them within 24 hours and one hour: the most frequent first.
--- returns: at most 200 rows: job_type, error_code, within_hour, within_day, within_week, latest_at
--- index:   jobs_finished_brin
--- limit:   30 s
--- test:    tests/web/ui/test_admin_pages.py
+-- Jobs that failed within a week, by type and error code, and how many of them within a day and within an hour: the most frequent lately
+-- first. The three begin as those windows of the statistics do: with a minute, with an hour, at 0, 6, 12 or 18 o'clock.
+-- returns: at most 200 rows: job_type, error_code, within_hour, within_day, within_week; latest_at, when the minute began in which the
+--          latest of them failed, or the hour if that was not within the last one, or the quarter of a day if not within 24
+-- index:   job_failure_stats_pkey; job_stat_changes is small
+-- test:    tests/store/test_reports.py, tests/contract/test_plans.py
+WITH begin AS (
+    SELECT
+        stat_span('1 min', now() - interval '1 hour') AS of_hour,
+        stat_span('1 hour', now() - interval '24 hours') AS of_day,
+        stat_span('6 hours', now() - interval '7 days') AS of_week
+),
+failures AS (
+    SELECT job_type, error_code, at, failed AS within_hour, 0 AS within_day, 0 AS within_week
+    FROM job_failure_stats
+    WHERE resolution = 'minute' AND at >= (SELECT begin.of_hour FROM begin) AND at < 'infinity'
+    UNION ALL
+    SELECT job_type, error_code, at, 0, failed, 0
+    FROM job_failure_stats
+    WHERE resolution = 'hour' AND at >= (SELECT begin.of_day FROM begin) AND at < 'infinity'
+    UNION ALL
+    SELECT job_type, error_code, at, 0, 0, failed
+    FROM job_failure_stats
+    WHERE resolution = 'six_hours' AND at >= (SELECT begin.of_week FROM begin) AND at < 'infinity'
+    UNION ALL
+    SELECT
+        change.job_type, change.error_code, stat_span('1 min', change.moment),
+        CASE WHEN change.moment >= begin.of_hour THEN change.failed ELSE 0 END,
+        CASE WHEN change.moment >= begin.of_day THEN change.failed ELSE 0 END,
+        change.failed
+    FROM job_failure_stats_unfolded AS change CROSS JOIN begin
+    WHERE change.resolution = 'all_time' AND change.moment >= begin.of_week
+)
 SELECT
     job_type,
     error_code,
-    count(*) FILTER (WHERE completed_at > now() - interval '1 hour') AS within_hour,
-    count(*) FILTER (WHERE completed_at > now() - interval '24 hours') AS within_day,
-    count(*) AS within_week,
-    max(completed_at) AS latest_at
-FROM jobs
-WHERE status = 'failed' AND completed_at > now() - interval '7 days'
+    sum(within_hour)::bigint AS within_hour,
+    sum(within_day)::bigint AS within_day,
+    sum(within_week)::bigint AS within_week,
+    max(at) FILTER (WHERE within_hour > 0 OR within_day > 0 OR within_week > 0) AS latest_at
+FROM failures
 GROUP BY job_type, error_code
-ORDER BY within_hour DESC, within_day DESC, within_week DESC, job_type, error_code
+HAVING sum(within_week) > 0
+ORDER BY sum(within_hour) DESC, sum(within_day) DESC, sum(within_week) DESC, job_type, error_code
 LIMIT 200;

@@ -1,120 +1,19 @@
 """The hot statements find their rows by index, whether PostgreSQL knows the values or plans for any."""
 
 import re
-from datetime import UTC, datetime, timedelta
 
-import psycopg
 import pytest
 
-from jobhub.store.dispatch import FRONT, PLANNER_SETTINGS
+from jobhub.store.dispatch import PLANNER_SETTINGS
 from jobhub.store.statements import statements
-from tests import factories
+from tests.contract.plans import HOT, NOT_PINNED, OF_ACCOUNTS, OF_WORKERS, ONE, STATE, STATISTICS, generic_plan, plan
 
-NOW = datetime.now(UTC)
-ONE = factories.new_id()
-BY = {"actor_id": None, "reason": None, "request_id": None}
-OUTCOMES = {
-    "job_ids": [ONE],
-    "attempts": [1],
-    "outcomes": ["completed"],
-    "statuses": ["completed"],
-    "results": [None],
-    "error_codes": [None],
-    "error_messages": [None],
-    "tracebacks": [None],
-    "delays_seconds": [0.0],
-}
-SUBMITS = {
-    "ids": [ONE],
-    "owner_ids": [ONE],
-    "job_types": ["test.echo"],
-    "queues": ["default"],
-    "titles": ["x"],
-    "descriptions": [None],
-    "parameters": ["{}"],
-    "tags": ["[]"],
-    "priorities": [0],
-    "max_attempts": [1],
-    "scheduled_for": [None],
-    "keys": ["k"],
-    "bodies_sha256": [b"1" * 32],
-    "max_per_minute": 600,
-    "max_pending": 10_000,
-}
-LONG_AGO = NOW - timedelta(days=365)
-OLD = {
-    "after_at": LONG_AGO,
-    "after_id": ONE,
-    "rule_types": [None],
-    "rule_statuses": ["completed"],
-    "cutoffs": [NOW - timedelta(hours=1)],
-}
-OF_NOBODY = {"actor_id": None, "request_id": None, "details": "{}"}
-OF_WORKERS = {
-    "promote_jobs",
-    "claim_jobs",
-    "claim_jobs_within_limit",
-    "finish_jobs",
-    "rescue_jobs",
-    "forget_claims",
-    "list_running_jobs",
-    "repair_deliveries",
-    "fold_job_stats",
-    "remove_old_job_stats",
-}
-WINDOW = {
-    "resolutions": ["minute", "hour", "day"],
-    "begins": [NOW - timedelta(hours=1), NOW, NOW],
-    "ends": [NOW, NOW, None],
-    "since": NOW - timedelta(hours=1),
-}
-STATISTICS = {
-    "count_finished": WINDOW,
-    "measure_attempts": WINDOW,
-    "throughput": {"resolution": "minute", "since": NOW - timedelta(hours=1), "bucket_seconds": 60.0},
-    "first_counted_at": {},
-    "count_failures": WINDOW,
-}
-CLAIM = {"worker_id": ONE, "queues": ["default"], "known_types": ["test.echo"], "slots": 20, "after_rank": FRONT.rank, "after_id": 0}
-HOT = {
-    "submit_jobs": SUBMITS,
-    "promote_jobs": {},
-    "claim_jobs": CLAIM,
-    "claim_jobs_within_limit": {**CLAIM, "max_running": 5},
-    "finish_jobs": OUTCOMES,
-    "report_progress": {"job_id": ONE, "attempt": 1, "percentage": 5, "message": None},
-    "rescue_jobs": {},
-    "forget_claims": {"worker_id": ONE},
-    "repair_deliveries": {"before_id": ONE},
-    "list_running_jobs": {"worker_id": ONE},
-    "get_job": {"job_id": ONE, "owner_id": ONE},
-    "changed_jobs": {"job_ids": [ONE], "versions": [1]},
-    "newest_marks_of_owners": {"owner_ids": [ONE]},
-    "newest_job_of_owners": {"owner_ids": [ONE]},
-    "count_newest_jobs_of_owner": {"owner_id": ONE, "limit": 2000},
-    "get_jobs": {"job_ids": [ONE], "owner_ids": [ONE]},
-    "list_attempts": {"job_id": ONE},
-    "get_usage": {"owner_id": ONE},
-    "queue_places": {"job_ids": [ONE]},
-    "cancel_job": {"job_id": ONE, "owner_id": ONE, **BY},
-    "retry_job": {"job_id": ONE, "owner_id": ONE, **BY},
-    "force_complete_job": {"job_id": ONE, "result": None, **BY},
-    "pin_job": {"job_id": ONE, **BY},
-    "unpin_job": {"job_id": ONE, **BY},
-    "clean_up_jobs": {**OLD, **OF_NOBODY},
-    "count_jobs_to_clean_up": OLD,
-    "remove_old_attempts": {"cutoff": NOW - timedelta(hours=1), "after_at": LONG_AGO, "after_id": ONE, "after_number": 0, "details": "{}"},
-    "oldest_due": {},
-    **STATISTICS,
-    "fold_job_stats": {},
-    "remove_old_job_stats": {"resolution": "minute"},
-    "count_ended_attempts": {"since": NOW - timedelta(seconds=15), "until": NOW},
-    "count_finishes": {"since": NOW - timedelta(seconds=15), "until": NOW},
-}
 # A sequential scan, or one of an index from one end to the other.
 _WHOLE_SCAN = re.compile(
     r"((?:Seq Scan|(?<!Bitmap )Index(?: Only)? Scan using \w+) on (?:jobs|procrastinate_jobs|job_\w*stats)\b)[^\n]*\n(?!\s+Index Cond)"
 )
+_WHOLE_SCAN_OF_ANY = re.compile(r"((?:Seq Scan|(?<!Bitmap )Index(?: Only)? Scan using \w+) on \w+)[^\n]*\n(?!\s+Index Cond)")
+_ACTIVE_ADMINISTRATORS = "users_active_administrators_idx"  # has nobody else in it
 _SCAN = re.compile(r"Seq Scan on (?:jobs|job_attempts|procrastinate_jobs|job_\w*stats)\b.*")
 
 
@@ -156,14 +55,51 @@ def many_jobs(sql, new_jobs):
     sql.execute("ANALYZE")
 
 
-def plan(sql, text: str, values: list) -> str:
-    cursor = psycopg.RawCursor(sql, row_factory=psycopg.rows.tuple_row)
-    return "\n".join(row[0] for row in cursor.execute(f"EXPLAIN {text}".encode(), values).fetchall())
+@pytest.fixture
+def many_accounts(sql):
+    """5,000 of all that is looked at to know who asks, analysed."""
+    sql.execute(
+        "INSERT INTO users (id, email, password_hash, role)"
+        " SELECT gen_random_uuid(), n || '@many.example.org', '$argon2id$x', CASE WHEN n < 9 THEN 'admin' ELSE 'user' END::user_role"
+        " FROM generate_series(1, 5000) AS n"
+    )
+    of_users = "SELECT {} FROM (SELECT id, row_number() OVER () AS n, now() + interval '1 h' AS soon FROM users) AS its"
+    for table, columns, values in (
+        ("refresh_tokens", "id, family_id, user_id, secret_sha256, expires_at", "gen_random_uuid(), gen_random_uuid(), id, {sha}, soon"),
+        ("sessions", "id_sha256, user_id, expires_at", "{sha}, id, soon"),
+        ("stream_tickets", "secret_sha256, user_id, expires_at", "{sha}, id, soon"),
+        ("idempotency_keys", "owner_id, key, body_sha256, job_id, expires_at", "id, 'k', {sha}, gen_random_uuid(), soon"),
+        ("login_failures", "email_sha256, failures, last_failed_at", "{sha}, 1, now()"),
+        ("login_failures_by_network", "network, failures", "('10.0.0.0'::inet + n)::cidr, 1"),
+        (
+            "login_failures_by_account_and_network",
+            "email_sha256, network, failures, last_failed_at",
+            "{sha}, ('10.0.0.0'::inet + n)::cidr, 1, now()",
+        ),
+    ):
+        made = of_users.format(values.format(sha="sha256(n::text::bytea)"))
+        sql.execute(f"INSERT INTO {table} ({columns}) {made}")
+    sql.execute("ANALYZE")
 
 
-def generic_plan(sql, text: str) -> str:
-    cursor = sql.cursor(row_factory=psycopg.rows.tuple_row)
-    return "\n".join(row[0] for row in cursor.execute(f"EXPLAIN (GENERIC_PLAN) {text}".encode()).fetchall())
+def test_every_statement_has_a_pinned_plan_or_a_reason_why_not():
+    pinned = HOT.keys() | OF_ACCOUNTS.keys() | set(STATE)
+
+    assert statements().keys() - pinned == NOT_PINNED.keys()
+    assert pinned - statements().keys() == set()
+
+
+def test_who_asks_is_found_by_index(sql, many_accounts):
+    scans = {}
+    for name, values in OF_ACCOUNTS.items():
+        statement = statements()[name]
+        texts = [plan(sql, statement.sql, [values[parameter] for parameter in statement.parameters])]
+        if sql.info.server_version >= 160000:
+            texts.append(generic_plan(sql, statement.sql))
+        found = [scan for text in texts for scan in _WHOLE_SCAN_OF_ANY.findall(text + "\n") if _ACTIVE_ADMINISTRATORS not in scan]
+        scans |= {name: "\n".join(texts)} if found else {}
+
+    assert scans == {}, "\n".join(scans.values())
 
 
 def test_no_hot_statement_scans_a_table(sql, many_jobs):
@@ -188,7 +124,7 @@ def test_statistics_are_read_without_a_look_at_jobs(sql, many_jobs):
 
 
 @pytest.mark.parametrize("jobs", ["new_jobs", "many_jobs"])
-@pytest.mark.parametrize("name", ["oldest_due", "count_pending", "count_running", "dispatch_lags", "list_workers"])
+@pytest.mark.parametrize("name", STATE)
 def test_the_state_of_the_queue_is_read_without_a_look_at_all_jobs(sql, request, jobs, name):
     request.getfixturevalue(jobs)
 

@@ -13,8 +13,10 @@ from jobhub.services import clean_up as service
 from jobhub.store.jobs import Act
 from jobhub.store.statements import statements
 from tests import factories
+from tests.store.test_rollups import fold_all
 
 ACT = Act(actor_id=factories.new_id())
+CHOICES = [(1, False), (30, False), (30, True), (401, False)]  # days, and whether cancelled ones too
 
 
 def fill(sql: psycopg.Connection, owner_id: UUID, jobs: int, *, status: str = "completed", days: int = 40) -> None:
@@ -48,6 +50,36 @@ async def test_what_is_kept_is_walked_over_once_and_a_batch_is_on_record_each(db
     recorded = [row.details["deleted"]["test.echo"] for row in sql.execute("SELECT details FROM audit_log ORDER BY id").fetchall()]
     assert recorded == [500, 1000, 1000]
     assert count(sql, "jobs") == 2500
+
+
+@pytest.mark.parametrize("are_folded", [False, True], ids=["unfolded", "folded"])
+async def test_a_preview_of_many_jobs_is_what_the_rollups_say(db, sql, alice, monkeypatch, are_folded):
+    monkeypatch.setattr(service, "_MAX_LOOKED_AT", 0)
+    fill(sql, alice.id, 25)
+    fill(sql, alice.id, 5, status="cancelled")
+    fill(sql, alice.id, 3, status="failed")
+    fill(sql, alice.id, 7, days=2)
+    sql.execute("SELECT count_history_into_stats()")
+    if are_folded:
+        await fold_all(db)
+
+    previews = [await service.preview(db, days_old=days, include_cancelled=cancelled) for days, cancelled in CHOICES]
+    await clean_up(db)
+    after = await service.preview(db, days_old=30, include_cancelled=False)
+
+    assert [(preview.deleted, is_exact) for preview, is_exact in previews] == [(32, False), (25, False), (30, False), (0, True)]
+    assert previews[0][0].by_type == {"test.echo": 32}
+    assert (after[0].deleted, after[0].by_type) == (0, {})
+
+
+async def test_a_preview_of_few_jobs_is_exact(db, sql, alice):
+    fill(sql, alice.id, 2)
+    sql.execute("UPDATE jobs SET pinned_at = now() WHERE id = (SELECT id FROM jobs LIMIT 1)")
+    sql.execute("SELECT count_history_into_stats()")
+
+    preview, is_exact = await service.preview(db, days_old=30, include_cancelled=False)
+
+    assert (preview.deleted, is_exact) == (1, True)
 
 
 async def test_a_job_that_somebody_held_is_met_again(db, dsn, sql, alice):

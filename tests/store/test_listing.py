@@ -140,3 +140,32 @@ async def test_a_list_that_waits_behind_a_lock_does_not_blame_its_filters(db, sq
         sql.execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(DatabaseUnavailable):
             await listing.count_jobs(db, where)
+
+
+async def test_a_users_jobs_are_counted_by_status(db, sql, alice, bob, jobs):
+    make_job(sql, bob, status="failed")
+    make_job(sql, alice, status="failed")
+
+    counts = await listing.count_jobs_of(db, alice.id)
+
+    expected = {None: 7, "pending": 2, "running": 1, "completed": 1, "failed": 2, "cancelled": 1}
+    assert counts == {status: (number, False) for status, number in expected.items()}
+
+
+@pytest.mark.parametrize(("most_others", "completed"), [(4, (2, True)), (3, None)])
+async def test_each_count_ends_at_its_limit_and_completed_jobs_are_not_guessed(db, sql, alice, monkeypatch, most_others, completed):
+    monkeypatch.setattr(listing, "MAX_TOTAL", 2)
+    monkeypatch.setattr(listing, "_MANY_OTHERS", most_others)
+    for status in ("failed", "failed", "failed", "cancelled", "cancelled", "completed", "completed", "completed", "pending"):
+        make_job(sql, alice, status=status)
+
+    counts = await listing.count_jobs_of(db, alice.id)
+
+    assert counts == {
+        None: (2, True),
+        "pending": (1, False),
+        "running": (0, False),
+        "failed": (2, True),
+        "cancelled": (2, False),
+        "completed": completed,
+    }

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from jobhub.domain.spans import begin_of
 from jobhub.services import insight
 from jobhub.services.insight import Window
 from jobhub.store.rollups import fold_job_stats
@@ -159,6 +160,38 @@ async def test_a_type_of_which_all_finishes_were_taken_back_is_not_listed(db, sq
     figures = await insight.statistics(db, Window.DAY)
 
     assert (figures.by_type, figures.failures, figures.success_rate) == ([], [], None)
+
+
+@pytest.mark.parametrize("are_folded", [False, True], ids=["unfolded", "folded"])
+async def test_failures_by_type_are_counted_in_the_windows_of_the_statistics(db, sql, are_folded):
+    now = sql.execute("SELECT now() AS now").fetchone().now
+    begins = {window: begin_of(now - back, bucket) for window, back, bucket in EDGES}
+    for window in (Window.HOUR, Window.DAY, Window.WEEK):
+        finish_at(sql, begins[window], begins[window] - timedelta(microseconds=1))
+    if are_folded:
+        await fold_all(db)
+
+    [found] = await insight.failures_by_type(db)
+
+    assert (found.job_type, found.error_code, found.within_hour, found.within_day, found.within_week) == ("test.echo", "boom", 1, 3, 5)
+    assert found.latest_at == begins[Window.HOUR]
+
+
+async def test_a_failure_that_was_retried_counts_no_more_and_is_not_the_latest(db, sql):
+    now = sql.execute("SELECT now() AS now").fetchone().now
+    finish_at(sql, now - timedelta(hours=30))
+    sql.execute(
+        "INSERT INTO job_stat_changes (at, job_type, status, error_code, jobs) VALUES"
+        " (%(at)s, 'test.echo', 'failed', 'boom', 1), (%(at)s, 'test.echo', 'failed', 'boom', -1),"
+        " (%(at)s, 'test.echo', 'failed', 'gone', 1), (%(at)s, 'test.echo', 'failed', 'gone', -1)",
+        {"at": now},
+    )
+    await fold_all(db)
+
+    [found] = await insight.failures_by_type(db)
+
+    assert (found.error_code, found.within_hour, found.within_day, found.within_week) == ("boom", 0, 0, 1)
+    assert found.latest_at == begin_of(now - timedelta(hours=30), timedelta(hours=6))
 
 
 async def test_one_answer_is_of_one_moment_whoever_finishes_and_folds_meanwhile(db, sql):

@@ -1,6 +1,7 @@
 """Deleting what is old in batches, by hand. Not here: the same by a policy (`services.retention`)."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -12,7 +13,8 @@ import msgspec
 
 from jobhub.domain.errors import CleanUpInProgress
 from jobhub.domain.jobs import JobStatus
-from jobhub.store import jobs, retention
+from jobhub.domain.spans import LENGTHS, Resolution, begin_of
+from jobhub.store import jobs, reports, retention
 from jobhub.store.connections import AWAY
 from jobhub.store.database import Database, Session
 from jobhub.store.jobs import Act
@@ -25,6 +27,9 @@ _PAUSE_PER_WORK = 2.0
 # Old jobs that were just being changed are looked for again so often, after so long: who changes one holds it for a statement.
 _MORE_LOOKS = 5
 _LOOK_AGAIN_SECONDS = 0.5
+_MAX_LOOKED_AT = 20_000  # for an exact preview: some tens of milliseconds
+# The shortest spans that are kept (`stats_kept_from`) of so many days ago.
+_KEPT = ((7, Resolution.MINUTE), (400, Resolution.HOUR), (math.inf, Resolution.DAY))
 
 
 class CleanUp(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +67,20 @@ async def rehearse(db: Database, *, days_old: int, include_cancelled: bool) -> C
         _add(by_type, batch.deleted)
         place = batch.last
     return CleanUp(deleted=sum(by_type.values()), by_type=by_type, cutoff=cutoff, dry_run=True)
+
+
+async def preview(db: Database, *, days_old: int, include_cancelled: bool) -> tuple[CleanUp, bool]:
+    """What `rehearse` counts, and True. Where that would take long, what the rollups say, and False: pinned jobs are among these, and what
+    finished in the last minute, hour or day before the cutoff is not.
+    """
+    cutoff, _ = await _cutoffs(db, days_old, include_cancelled)
+    finest = next(resolution for days, resolution in _KEPT if days_old < days)
+    kept = await reports.count_kept_before(db, begin_of(cutoff, LENGTHS[finest]))
+    if sum(one.completed + one.failed + one.cancelled for one in kept) <= _MAX_LOOKED_AT:
+        return await rehearse(db, days_old=days_old, include_cancelled=include_cancelled), True
+    counts = {one.job_type: one.completed + (one.cancelled if include_cancelled else 0) for one in kept}
+    by_type = {job_type: jobs for job_type, jobs in counts.items() if jobs > 0}
+    return CleanUp(deleted=sum(by_type.values()), by_type=by_type, cutoff=cutoff, dry_run=True), False
 
 
 async def _cutoffs(db: Database, days_old: int, include_cancelled: bool) -> tuple[datetime, list[Cutoff]]:

@@ -17,7 +17,7 @@ from jobhub.services.tokens import Keys
 from jobhub.store import listing as store
 from jobhub.store import users as users_store
 from jobhub.store.database import Database
-from jobhub.store.listing import MAX_TOTAL
+from jobhub.store.listing import MAX_TOTAL, Count
 from jobhub.store.matching import JobFilter
 
 _NOBODY = UUID(int=0)  # no user has this id: ours are UUIDv7
@@ -57,8 +57,8 @@ async def list_jobs_of(db: Database, owner: str, where: JobFilter, request: Page
     return await list_jobs(db, msgspec.structs.replace(where, owner_id=owner_id), request, keys=keys)
 
 
-async def list_jobs(db: Database, where: JobFilter, request: PageRequest, *, keys: Keys) -> Page:
-    """One page of the jobs that match, newest first. `keys` sign the cursor.
+async def list_jobs(db: Database, where: JobFilter, request: PageRequest, *, keys: Keys, total: Count | None = None) -> Page:
+    """One page of the jobs that match, newest first. `keys` sign the cursor; `total` is how many match, for whoever has counted them.
 
     Raises:
         InvalidInput: page and cursor together, a page too far down, or a cursor that is not from here.
@@ -69,26 +69,25 @@ async def list_jobs(db: Database, where: JobFilter, request: PageRequest, *, key
     offset = 0 if after else ((request.page or 1) - 1) * request.per_page
     # One more than asked for tells whether there is a next page.
     found = await store.list_jobs(db, where, offset=offset, limit=request.per_page + 1, after=after)
-    total, total_is_capped = await store.count_jobs(db, where)
+    total = total or await store.count_jobs(db, where)
     shown = found[: request.per_page]
     return Page(
         jobs=await all_placed(db, [owned.job for owned in shown]),
         owner_emails=[owned.owner_email for owned in shown],
         page=None if after else request.page or 1,
         per_page=request.per_page,
-        total=total,
-        total_is_capped=total_is_capped,
+        total=total.jobs,
+        total_is_capped=total.is_capped,
         next_cursor=_cursor(shown[-1].job.created_at, shown[-1].job.id, where, keys) if len(found) > len(shown) else None,
     )
 
 
-MAX_COUNTED = store.MAX_COUNTED
+Counts = dict[JobStatus | None, Count | None]
 
 
-async def count_own_jobs(db: Database, user: User) -> dict[JobStatus | None, int]:
-    """A user's jobs by status, of their `MAX_COUNTED` newest, and under None how many these are."""
-    counts = await store.count_newest_jobs(db, user.id)
-    return {None: sum(counts.values()), **{status: counts.get(status, 0) for status in JobStatus}}
+async def count_own_jobs(db: Database, user: User) -> Counts:
+    """A user's jobs by status, and under None all of them; None for completed ones where counting them would take long."""
+    return await store.count_jobs_of(db, user.id)
 
 
 def _check(request: PageRequest) -> None:

@@ -29,6 +29,11 @@ class StreamLimit:
         self._per_user = per_user
         self._open: Counter[UUID] = Counter()
 
+    @property
+    def total(self) -> int:
+        """How many all users have open together."""
+        return self._open.total()
+
     @contextmanager
     def hold(self, user: User) -> Iterator[None]:
         """Count one stream more in the block. Raises TooManyStreams."""

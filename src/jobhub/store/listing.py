@@ -5,7 +5,7 @@ are found by their ids first, in indexes alone where there is one for the filter
 Not here: statements without optional parts; those stand in sql/queries/.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -22,8 +22,6 @@ MAX_TOTAL = 10_000  # beyond this a total is capped: counting further costs more
 _MANY_PENDING = 10_000  # to look so many up takes some tens of milliseconds
 _MANY_OTHERS = 50_000  # to count so many in an index takes some ten milliseconds
 
-MAX_COUNTED = 2_000  # of a user's jobs by status; each of them is read for it
-
 _DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
 _USERS = sa.table("users", sa.column("id", postgresql.UUID()), sa.column("email", sa.Text()))
 
@@ -33,6 +31,13 @@ class OwnedJob(msgspec.Struct, frozen=True):
 
     job: Job
     owner_email: str
+
+
+class Count(NamedTuple):
+    """How many, exact up to `MAX_TOTAL`, and whether there are more."""
+
+    jobs: int
+    is_capped: bool
 
 
 async def list_jobs(db: Database, where: JobFilter, *, offset: int, limit: int, after: Place | None) -> list[OwnedJob]:
@@ -57,8 +62,8 @@ async def list_jobs(db: Database, where: JobFilter, *, offset: int, limit: int, 
     return [OwnedJob(job_from(row), row["owner_email"]) for row in rows]
 
 
-async def count_jobs(db: Database, where: JobFilter) -> tuple[int, bool]:
-    """How many jobs match, exact up to `MAX_TOTAL`, and whether there are more.
+async def count_jobs(db: Database, where: JobFilter) -> Count:
+    """How many jobs match.
 
     Raises:
         FilterTooBroad: no index leads to them, and the walk took too long.
@@ -66,13 +71,15 @@ async def count_jobs(db: Database, where: JobFilter) -> tuple[int, bool]:
     total = await _count_less_others(db, where)
     if total is None:
         total = await _count(db, matching(where, after=None, are_many_pending=await _are_many_pending(db, where)), MAX_TOTAL + 1)
-    return min(total, MAX_TOTAL), total > MAX_TOTAL
+    return Count(min(total, MAX_TOTAL), total > MAX_TOTAL)
 
 
-async def count_newest_jobs(db: Database, owner_id: UUID) -> dict[JobStatus, int]:
-    """A user's `MAX_COUNTED` newest jobs by status; one that none has is absent."""
-    rows = await db.fetch("count_newest_jobs_of_owner", owner_id=owner_id, limit=MAX_COUNTED)
-    return {JobStatus(row["status"]): row["jobs"] for row in rows}
+async def count_jobs_of(db: Database, owner_id: UUID) -> dict[JobStatus | None, Count | None]:
+    """A user's jobs by status, and under None all of them; None for completed ones where counting them would take long."""
+    row = await db.fetch_row("count_jobs_of_owner", owner_id=owner_id, at_most=MAX_TOTAL + 1, at_most_others=_MANY_OTHERS)
+    assert row is not None  # a SELECT of aggregates
+    found: dict[JobStatus | None, int | None] = {None: row["total"], **{status: row[status.value] for status in JobStatus}}
+    return {status: None if jobs is None else Count(min(jobs, MAX_TOTAL), jobs > MAX_TOTAL) for status, jobs in found.items()}
 
 
 async def _count_less_others(db: Database, where: JobFilter) -> int | None:

@@ -7,7 +7,7 @@ import msgspec
 
 from jobhub.contract.figures import Bucket, FailureCount, PendingCount, WorkerState
 from jobhub.domain.histogram import Histogram
-from jobhub.domain.spans import Resolution, Spans
+from jobhub.domain.spans import Resolution, Spans, spans_since
 from jobhub.store.database import Connection
 
 
@@ -22,6 +22,15 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
     processing_seconds: float
 
 
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """How many finished jobs of one type there still are."""
+
+    job_type: str
+    completed: int
+    failed: int
+    cancelled: int
+
+
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """Times of the attempts of one job type."""
 
@@ -30,10 +39,10 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TypeFailures(msgspec.Struct, frozen=True, kw_only=True):
-    """How often jobs of one type failed with one code lately; the latest of them at `latest_at`."""
+    """How often jobs of one type failed with one code lately; the latest in the minute, hour or quarter of a day from `latest_at`."""
 
     job_type: str
-    error_code: str | None
+    error_code: str
     within_hour: int
     within_day: int
     within_week: int
@@ -98,8 +107,15 @@ async def count_failures(db: Connection, window: Window) -> list[FailureCount]:
 
 
 async def count_failures_by_type(db: Connection) -> list[TypeFailures]:
-    """Failed jobs of the last 7 days by type and code, the most frequent lately first, at most 200 rows."""
+    """Failed jobs of a week by type and code, the most frequent lately first, at most 200 rows."""
     return [msgspec.convert(dict(row), TypeFailures) for row in await db.fetch("count_failures_by_type")]
+
+
+async def count_kept_before(db: Connection, before: datetime) -> list[Kept]:
+    """Jobs that finished before then and were not cleaned up since, by type. `before` begins a span that is counted still."""
+    parameters = Window(since=before, spans=spans_since(before)).parameters()
+    rows = await db.fetch("count_kept_before", before=parameters.pop("since"), **parameters)
+    return [msgspec.convert(dict(row), Kept) for row in rows]
 
 
 async def oldest_due(db: Connection) -> tuple[datetime, float | None]:

@@ -114,8 +114,23 @@ async def test_the_stream_of_a_job_ends_with_the_job(served, carol, sql):
         complete(sql, job_id, version=2)
         rest = [await events.next(), await events.next()]
 
-    assert first == ("news", {"id": str(job_id), "version": 1})
-    assert rest == [("news", {"id": str(job_id), "version": 2}), None]
+    assert first == ("news", {"id": str(job_id), "version": 1, "pace_seconds": 0.1})
+    assert rest == [("news", {"id": str(job_id), "version": 2, "pace_seconds": 0.1}), None]
+
+
+async def test_the_more_pages_are_open_the_less_often_each_is_to_ask_for_all_of_it(served, carol, sql):
+    job_id = make_job(sql, carol, status="running")
+    headers = await cookies_of(served, carol)
+    async with (
+        stream(served, headers, f"/ui/events?rows={job_id}.1") as one,
+        stream(served, headers, f"/ui/events?rows={job_id}.1"),
+        stream(served, headers, "/ui/events?rows=&newest=1") as three,
+    ):
+        await until(lambda: open_streams(served) == 3)
+        progress(sql, job_id, 40)
+        paces = [(await events.next())[1]["pace_seconds"] for events in (one, three)]
+
+    assert paces == [0.3, 0.3]
 
 
 async def test_signing_out_ends_an_open_stream(served, carol, sql, monkeypatch):

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from jobhub.store.listing import MAX_COUNTED, count_newest_jobs
+from jobhub.store import listing
 from tests.factories import make_job
 from tests.web.ui.pages import words_of
 
@@ -132,12 +132,13 @@ async def test_only_what_can_be_done_is_offered(browser, carol, sql):
     assert offered == {"pending": ["cancel"], "running": ["cancel"], "failed": ["retry"], "cancelled": ["retry"], "completed": []}
 
 
-async def test_counting_stops_at_the_newest(db, alice, sql):
-    sql.execute(
-        "INSERT INTO jobs (id, owner_id, job_type, queue, title, parameters, status, due_at, completed_at, progress_percentage, attempt,"
-        " started_at, worker_id) SELECT gen_random_uuid(), %s, 'x', 'default', 'x', '{}', 'completed', now(), now(), 100, 1, now(),"
-        " gen_random_uuid() FROM generate_series(1, %s)",
-        [alice.id, MAX_COUNTED + 5],
-    )
+async def test_a_tab_has_a_plus_where_there_are_more_and_only_there(browser, carol, sql, monkeypatch):
+    monkeypatch.setattr(listing, "MAX_TOTAL", 3)
+    for status in ("failed", "failed", "failed", "failed", "completed", "completed", "completed"):
+        make_job(sql, carol, status=status)
 
-    assert await count_newest_jobs(db, alice.id) == {"completed": MAX_COUNTED}
+    everything, completed = await browser.text("/ui/jobs"), await browser.text("/ui/jobs?status=completed")
+
+    assert "All 3+ Pending 0 Running 0 Completed 3 Failed 3+ Cancelled 0" in everything
+    assert "1–7 of 3+" in everything
+    assert "1–3 of 3 " in completed

@@ -4,6 +4,7 @@ A page says which rows it shows, in which versions: what has changed since comes
 nothing. `row` carries a row as a page has it, `news` only says that there is more to see.
 """
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from jobhub.domain.errors import FieldError, InvalidInput
 from jobhub.domain.users import User
 from jobhub.services import accounts, sessions, waiting
 from jobhub.services.jobs import PlacedJob
-from jobhub.services.streams import Follower
+from jobhub.services.streams import Follower, StreamLimit
 from jobhub.web.events import EventStream
 from jobhub.web.resources import Resources, UserRequest
 from jobhub.web.schemas import utc_now
@@ -24,6 +25,8 @@ from jobhub.web.ui.rendering import fragment
 from jobhub.web.ui.rows import Row
 
 MAX_ROWS = 100
+# All open pages together ask for so many whole pages a second; with few of them each goes by static/live.js.
+PAGES_PER_SECOND = 10
 
 
 @get("/events", media_type="text/event-stream")
@@ -35,14 +38,16 @@ async def list_events(request: UserRequest, resources: NamedDependency[Resources
     shows_owners = request.query_params.get("owners") == "1" and request.user.is_admin
     events = _follower(request, resources).page(shown, newest=request.query_params.get("newest") == "1")
     owners = await _owners(resources, shown) if shows_owners else {}
-    return EventStream(events, encode=lambda placed: _row_event(placed, shown, owners), user=request.user, resources=resources)
+    encode = partial(_row_event, shown=shown, owners=owners, streams=resources.streams)
+    return EventStream(events, encode=encode, user=request.user, resources=resources)
 
 
 @get("/jobs/{job_id:uuid}/events", media_type="text/event-stream")
 async def job_events(request: UserRequest, job_id: FromPath[UUID], resources: NamedDependency[Resources]) -> EventStream:
     """Of one job, until it has ended."""
     await waiting.read(resources.live, job_id, by=request.user)  # a 404 can't be said later
-    return EventStream(_follower(request, resources).job(job_id), encode=_news, user=request.user, resources=resources)
+    encode = partial(_news, streams=resources.streams)
+    return EventStream(_follower(request, resources).job(job_id), encode=encode, user=request.user, resources=resources)
 
 
 def _follower(request: UserRequest, resources: Resources) -> Follower:
@@ -73,15 +78,21 @@ async def _owners(resources: Resources, shown: dict[UUID, int]) -> dict[UUID, st
     return {owner_id: await accounts.email_of(resources.accounts, owner_id) for owner_id in {job.owner_id for job in jobs}}
 
 
-def _row_event(placed: PlacedJob, shown: dict[UUID, int], owners: dict[UUID, str]) -> bytes:
+def _row_event(placed: PlacedJob, *, shown: dict[UUID, int], owners: dict[UUID, str], streams: StreamLimit) -> bytes:
     if placed.job.id not in shown:
-        return _news(placed)
+        return _news(placed, streams=streams)
     row = Row(placed=placed, now=utc_now(), owner_email=owners.get(placed.job.owner_id))
-    return _event("row", {"id": placed.job.id, "status": placed.job.status, "html": fragment("parts.html", "job_row", row)})
+    html = fragment("parts.html", "job_row", row)
+    return _event("row", {"id": placed.job.id, "status": placed.job.status, "html": html, "pace_seconds": _pace_seconds(streams)})
 
 
-def _news(placed: PlacedJob) -> bytes:
-    return _event("news", {"id": placed.job.id, "version": placed.job.version})
+def _news(placed: PlacedJob, *, streams: StreamLimit) -> bytes:
+    return _event("news", {"id": placed.job.id, "version": placed.job.version, "pace_seconds": _pace_seconds(streams)})
+
+
+def _pace_seconds(streams: StreamLimit) -> float:
+    """How long a page waits at least before it is asked for again."""
+    return streams.total / PAGES_PER_SECOND
 
 
 def _event(name: str, content: dict[str, Any]) -> bytes:

@@ -9,8 +9,9 @@ from litestar.di import NamedDependency
 
 from jobhub.domain.jobs import JobStatus
 from jobhub.services import listing
-from jobhub.services.listing import Page, PageRequest
-from jobhub.store.listing import MAX_TOTAL
+from jobhub.services.listing import Counts, Page, PageRequest
+from jobhub.store.listing import MAX_TOTAL, Count
+from jobhub.store.matching import JobFilter
 from jobhub.web.resources import Resources, UserRequest
 from jobhub.web.schemas import utc_now
 from jobhub.web.ui.rendering import page
@@ -21,12 +22,13 @@ PER_PAGE = 25
 
 
 class Tab(msgspec.Struct, frozen=True, kw_only=True):
-    """A state to choose; `count` is None where nobody counts."""
+    """A state to choose; `count` is None where nobody counts, and there are more where it `is_capped`."""
 
     label: str
     href: str
     is_chosen: bool
     count: int | None = None
+    is_capped: bool = False
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,10 +49,18 @@ async def my_jobs(request: UserRequest, resources: NamedDependency[Resources]) -
     """Newest first."""
     asked = read_asked(request)
     search = read_search(asked["q"], status=asked["status"], keys=USER_KEYS, owner_id=request.user.id)
-    found = await listing.list_jobs(resources.db, search.where, part_of(asked), keys=resources.keys)
     counts = await listing.count_own_jobs(resources.db, request.user)
+    total = _counted_as_tab(counts, search.where)
+    found = await listing.list_jobs(resources.db, search.where, part_of(asked), keys=resources.keys, total=total)
     listed = made_list(request.url.path, found, search, asked, counts=counts, shows_owners=False)
     return page(request, "my_jobs.html", listed=listed)
+
+
+def _counted_as_tab(counts: Counts, where: JobFilter) -> Count | None:
+    """How many match, if that is what a tab says."""
+    if len(where.statuses) > 1 or where != JobFilter(owner_id=where.owner_id, statuses=where.statuses):
+        return None
+    return counts[where.statuses[0] if where.statuses else None]
 
 
 def read_asked(request: UserRequest) -> dict[str, str]:
@@ -71,9 +81,7 @@ def part_of(asked: dict[str, str]) -> PageRequest:
     return PageRequest(page=int(asked["page"] or 1), per_page=PER_PAGE)
 
 
-def made_list(
-    path: str, found: Page, search: Search, asked: dict[str, str], *, counts: dict[JobStatus | None, int] | None, shows_owners: bool
-) -> Listed:
+def made_list(path: str, found: Page, search: Search, asked: dict[str, str], *, counts: Counts | None, shows_owners: bool) -> Listed:
     """A page of jobs with the links around it."""
     now = utc_now()
     emails = found.owner_emails if shows_owners else [None] * len(found.jobs)
@@ -94,16 +102,18 @@ def made_list(
     )
 
 
-def _tabs(path: str, asked: dict[str, str], counts: dict[JobStatus | None, int] | None) -> list[Tab]:
-    labels: list[tuple[str, JobStatus | None]] = [("All", None), *((status.value.capitalize(), status) for status in JobStatus)]
+def _tabs(path: str, asked: dict[str, str], counts: Counts | None) -> list[Tab]:
+    statuses: list[JobStatus | None] = [None, *JobStatus]
+    labels = [(status.value.capitalize() if status else "All", status, counts[status] if counts else None) for status in statuses]
     return [
         Tab(
             label=label,
             href=link(path, asked, status=status.value if status else ""),
             is_chosen=asked["status"] == (status or ""),
-            count=counts[status] if counts is not None else None,
+            count=counted.jobs if counted else None,
+            is_capped=counted.is_capped if counted else False,
         )
-        for label, status in labels
+        for label, status, counted in labels
     ]
 
 

@@ -1,5 +1,7 @@
 """Cleaning up: how much it would be, and then doing it."""
 
+from typing import Any
+
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.status_codes import HTTP_200_OK
@@ -25,8 +27,9 @@ class CleanUpController(Controller):
         if "days_old" not in asked:
             return page(request, "clean_up.html", days_old=30, include_cancelled=False, preview=None, done=None)
         days_old, include_cancelled = _days(asked.get("days_old", "")), asked.get("cancelled") == "1"
-        preview = await clean_up.rehearse(resources.db, days_old=days_old, include_cancelled=include_cancelled)
-        return page(request, "clean_up.html", days_old=days_old, include_cancelled=include_cancelled, preview=preview, done=None)
+        preview, is_exact = await clean_up.preview(resources.db, days_old=days_old, include_cancelled=include_cancelled)
+        chosen: dict[str, Any] = {"days_old": days_old, "include_cancelled": include_cancelled}
+        return page(request, "clean_up.html", **chosen, preview=preview, is_exact=is_exact, done=None)
 
     @post(status_code=HTTP_200_OK)
     async def run(self, request: UserRequest, form: NamedDependency[Form], resources: NamedDependency[Resources]) -> Response[str]:

@@ -17,6 +17,7 @@ let reloadedAt = 0;
 let isReloadWanted = false;
 const served = new Map(); // the live parts as the server sent them last
 let hiding = null;
+let paceMs = 0; // the server asks for patience when many pages are open
 
 export function startLive() {
   live = document.getElementById("live");
@@ -41,8 +42,14 @@ function open() {
   source = new EventSource(streamUrl());
   source.onopen = () => say("");
   source.onerror = lost;
-  source.addEventListener("row", (event) => take(JSON.parse(event.data)));
-  source.addEventListener("news", (event) => { if (isNews(JSON.parse(event.data))) wantReload(); });
+  source.addEventListener("row", (event) => take(told(event)));
+  source.addEventListener("news", (event) => { if (isNews(told(event))) wantReload(); });
+}
+
+function told(event) {
+  const change = JSON.parse(event.data);
+  paceMs = change.pace_seconds * 1000;
+  return change;
 }
 
 // A stream begins with the present state, which the page may show already.
@@ -122,7 +129,7 @@ function swap(old, fresh) {
 function wantReload() {
   isReloadWanted = true;
   if (isPaused() || reloading) return;
-  const shortest = live.hasAttribute("data-whole") ? REPAINT_MS : RELOAD_MS;
+  const shortest = Math.max(paceMs, live.hasAttribute("data-whole") ? REPAINT_MS : RELOAD_MS);
   reloading = setTimeout(async () => {
     if (!isPaused()) await reload();
     reloading = null;
