@@ -130,6 +130,22 @@ async def test_the_page_of_calls_and_every_error_are_those_of_the_service(litest
     assert (head.status_code, head.content) == (200, b"")
 
 
+async def test_the_page_of_calls_loads_its_assets_and_calls_the_api_where_it_is_mounted(litestar):
+    async with browser(litestar) as nobody:
+        page = await nobody.get("/jobhub/docs")
+        addresses = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+
+        assert len(addresses) >= 3
+        assert {address: (await nobody.get(address)).status_code for address in addresses} == dict.fromkeys(addresses, 200)
+        assert '"servers":[{"url":"/jobhub"}]' in page.text
+
+
+async def test_the_pages_are_not_there_for_their_accounts_are_not_the_hosts(litestar):
+    async with browser(litestar, "ada@example.org") as ada:
+        assert (await ada.get("/jobhub/ui")).status_code == 404
+        assert (await ada.get("/jobhub/")).status_code == 404
+
+
 def test_a_short_secret_and_a_missing_module_are_told_at_the_start(dsn):
     with pytest.raises(OperatorError, match="secret_key must have at least 32 bytes"):
         JobhubPlugin(dsn=dsn, secret_key="short", user=who_asks)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from litestar import Litestar
 from litestar.di import Provide
+from litestar.types import ControllerRouterHandler
 
 from jobhub.domain.job_types import Registry
 from jobhub.domain.limits import NO_LIMITS, Limits
@@ -84,6 +85,8 @@ def create_litestar(
             if identities:
                 await identities.close()
 
+    # The pages are for accounts with a password of ours, and link to each other by whole paths.
+    pages: list[ControllerRouterHandler] = [] if who_asks else [to_the_pages, pages_router()]
     return Litestar(
         route_handlers=[
             JobController,
@@ -97,8 +100,7 @@ def create_litestar(
             metrics,
             openapi_json,
             assets_router(),
-            to_the_pages,
-            pages_router(),
+            *pages,
         ],
         lifespan=[resources],
         middleware=[AnswerOptions(), Authentication(who_asks), UrlCheck()],

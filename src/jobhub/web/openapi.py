@@ -36,36 +36,49 @@ def openapi_config() -> OpenAPIConfig:
         ],
         openapi_router=Router("/docs", route_handlers=[], opt={"public": True}, include_in_schema=False),
         render_plugins=[
-            _CompletedPage(
-                path="/",
-                js_url=f"{_ASSETS}/swagger-ui-bundle.js",
-                css_url=f"{_ASSETS}/swagger-ui.css",
-                standalone_preset_js_url=f"{_ASSETS}/swagger-ui-standalone-preset.js",
-                favicon=f'<link rel="icon" type="image/png" href="{_ASSETS}/favicon-32x32.png">',
-            ),
-            _CompletedJson(),
+            _Page(),
+            _Json(),
         ],
     )
 
 
-class _CompletedPage(SwaggerRenderPlugin):
-    """The page at /docs."""
+class _Page(SwaggerRenderPlugin):
+    """The page at /docs, also where the whole API is mounted under a path."""
+
+    def __init__(self, root: str = "") -> None:
+        assets = root + _ASSETS
+        super().__init__(
+            path="/",
+            js_url=f"{assets}/swagger-ui-bundle.js",
+            css_url=f"{assets}/swagger-ui.css",
+            standalone_preset_js_url=f"{assets}/swagger-ui-standalone-preset.js",
+            favicon=f'<link rel="icon" type="image/png" href="{assets}/favicon-32x32.png">',
+        )
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        return super().render(request, completed(openapi_schema))
+        return SwaggerRenderPlugin.render(_Page(_root(request)), request, _document(request, openapi_schema))
 
 
-class _CompletedJson(JsonRenderPlugin):
+class _Json(JsonRenderPlugin):
     """The document once more, where Litestar would put its own."""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        return super().render(request, completed(openapi_schema))
+        return super().render(request, _document(request, openapi_schema))
 
 
 @get("/openapi.json", opt={"public": True}, include_in_schema=False, sync_to_thread=False)
 def openapi_json(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
     """The OpenAPI 3.1 document."""
-    return Response(completed(request.app.openapi_schema.to_schema()) | {"servers": [{"url": request.scope.get("root_path") or "/"}]})
+    return Response(_document(request, request.app.openapi_schema.to_schema()))
+
+
+def _document(request: Request[Any, Any, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    return completed(schema) | {"servers": [{"url": _root(request) or "/"}]}
+
+
+def _root(request: Request[Any, Any, Any]) -> str:
+    """The path the API is mounted under."""
+    return request.scope.get("root_path", "")
 
 
 def assets_router() -> Router:
