@@ -11,7 +11,6 @@ pages of people who don't submit, and with those of the very people who submit (
 import argparse
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from bench import history_fill, open_pages, paints, run
 from bench.api import request, running_api, send, sign_in
 from bench.goals import Goal
 from bench.history_fill import LARGEST, SMALL
-from bench.peers import jobhub_peer
 from bench.server import Server
 from bench.tables import Table
 
@@ -91,16 +89,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def tables(server: Server, options: argparse.Namespace) -> Iterator[Table]:
-    empty = server.template("jobhub-empty", jobhub_peer.prepare)
     for rows in options.rows if {"server", "paint"} & set(options.parts) else []:
-        if options.data_dir and rows:
-            with server.kept(f"history of {rows}", empty, partial(history_fill.fill, rows=rows)) as dsn:
-                jobhub_peer.prepare(dsn)  # it may have been made by an older version
-                yield from _of_history(dsn, rows, options)
-        else:
-            with server.database(empty) as dsn:
-                history_fill.fill(dsn, rows)
-                yield from _of_history(dsn, rows, options)
+        with history_fill.history(server, rows, options.data_dir) as dsn:
+            yield from _of_history(dsn, rows, options)
     if "open" in options.parts:
         yield open_pages.table(server, options)
 

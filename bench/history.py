@@ -12,8 +12,6 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import psycopg
@@ -23,7 +21,6 @@ from bench.api import request, running_api, send, token
 from bench.goals import Goal
 from bench.history_fill import LARGEST, SMALL
 from bench.history_requests import REQUESTS, places
-from bench.peers import jobhub_peer
 from bench.server import Server
 from bench.tables import Table, median
 from jobhub.store.reporting import Report, list_reports
@@ -56,7 +53,7 @@ def tables(server: Server, options: argparse.Namespace) -> Iterator[Table]:
     sizes: dict[int, float] = {}
     goals: list[Goal] = []
     for rows in options.rows:
-        with _history(server, rows, options) as dsn:
+        with history_fill.history(server, rows, options.data_dir) as dsn:
             if options.fill:
                 continue
             sizes[rows] = _gigabytes(dsn)
@@ -65,19 +62,6 @@ def tables(server: Server, options: argparse.Namespace) -> Iterator[Table]:
     if not options.fill:
         yield _table("Requests", options, sizes, requests, [f"{count} connections" for count in options.connections], goals)
         yield _table("Reports", options, sizes, reports, ["ms"], [])
-
-
-@contextmanager
-def _history(server: Server, rows: int, options: argparse.Namespace) -> Iterator[str]:
-    empty = server.template("jobhub-empty", jobhub_peer.prepare)
-    if options.data_dir:
-        with server.kept(f"history of {rows}", empty, partial(history_fill.fill, rows=rows)) as dsn:
-            jobhub_peer.prepare(dsn)  # it may have been made by an older version
-            yield dsn
-    else:
-        with server.database(empty) as dsn:
-            history_fill.fill(dsn, rows)
-            yield dsn
 
 
 def _gigabytes(dsn: str) -> float:

@@ -6,10 +6,14 @@ A tenth of all jobs are those of the largest user; the others' share falls with 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 
 import psycopg
 
+from bench.peers import jobhub_peer
 from bench.run import say
+from bench.server import Server
 from jobhub.store.statements import statements
 
 LARGEST, SMALL = "largest", "small"
@@ -46,6 +50,20 @@ _ATTEMPTS = """
     WHERE id >= ('01900000-0000-7000-8000-' || lpad(to_hex(%(first_number)s::bigint), 12, '0'))::uuid
         AND id <= ('01900000-0000-7000-8000-' || lpad(to_hex(%(last_number)s::bigint), 12, '0'))::uuid
 """
+
+
+@contextmanager
+def history(server: Server, rows: int, data_dir: Path | None) -> Iterator[str]:
+    """A filled database, for the time of the block; the one that is kept there, if there is a directory for that."""
+    empty = server.template("jobhub-empty", jobhub_peer.prepare)
+    if data_dir:
+        with server.kept(f"history of {rows}", empty, partial(fill, rows=rows)) as dsn:
+            jobhub_peer.prepare(dsn)  # it may have been made by an older version
+            yield dsn
+    else:
+        with server.database(empty) as dsn:
+            fill(dsn, rows)
+            yield dsn
 
 
 def fill(dsn: str, rows: int) -> None:
