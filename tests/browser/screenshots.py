@@ -72,6 +72,9 @@ def age(jobhub: Service) -> None:
             "UPDATE job_attempts SET due_at = jobs.due_at, started_at = jobs.started_at, ended_at = jobs.completed_at"
             " FROM jobs WHERE jobs.id = job_id"
         )
+        with sql.transaction():  # what was counted so far, counted at the times it has now
+            sql.execute("TRUNCATE job_stat_changes, job_stats, job_time_stats, job_failure_stats")
+            sql.execute("SELECT count_history_into_stats()")
 
 
 def alive(api: httpx.Client) -> dict[str, str]:

@@ -9,7 +9,15 @@ KINDS = {
     "dark": {"color_scheme": "dark"},
     "phone": {"viewport": {"width": 375, "height": 740}},
 }
-MINE = ["/ui/jobs", "/ui/jobs?q=status:nonsense", "/ui/new", "/ui/new?type=http.request", "/ui/nowhere"]
+MINE = [
+    "/ui/jobs",
+    "/ui/jobs?q=status:nonsense",
+    "/ui/new",
+    "/ui/new?type=http.request",
+    "/ui/account",
+    "/ui/jobs/bulk?verb=retry&every=1",
+    "/ui/nowhere",
+]
 ADMIN = ["", "/jobs", "/failures", "/workers", "/job-types", "/users", "/clean-up?days_old=0", "/audit-log"]
 
 

@@ -54,6 +54,55 @@ def test_a_reload_that_is_on_its_way_when_a_row_is_selected_changes_nothing(pers
     expect(page.locator(f"#job-{other}")).to_be_visible()
 
 
+def test_a_hidden_tab_lets_go_of_its_stream_and_catches_up(person):
+    job_id = person.submit("demo.steps", "Goes on meanwhile", steps=12, seconds_per_step=0.3)
+    page = person.page
+    row = page.locator(f"#job-{job_id}")
+    expect(row.locator(".chip")).to_have_text("Running")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    hide(page, is_hidden=True)
+    page.wait_for_timeout(1500)
+    asked.clear()
+
+    person.finished(job_id)
+    page.wait_for_timeout(1500)
+    assert row.locator(".chip").text_content() == "Running"
+    assert asked == []
+
+    hide(page, is_hidden=False)
+    expect(row.locator(".chip")).to_have_text("Completed")
+
+
+def hide(page, *, is_hidden):
+    """As a browser tells a tab; Playwright's are never hidden."""
+    page.evaluate(
+        """hidden => {
+            Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        is_hidden,
+    )
+
+
+def test_a_busy_list_is_painted_at_most_four_times_a_second(person):
+    page = person.page
+    for number in range(3):
+        person.submit("demo.steps", f"Busy {number}", steps=100, seconds_per_step=0.03)
+    expect(page.locator("progress").first).to_be_visible()
+    page.evaluate(
+        """() => {
+            window.paints = [];
+            new MutationObserver(() => window.paints.push(performance.now())).observe(document.body, { childList: true, subtree: true });
+        }"""
+    )
+    page.wait_for_timeout(2500)
+
+    rows = page.evaluate("window.paints")
+    bursts = [at for before, at in zip([-1000, *rows], rows, strict=False) if at - before > 20]
+    assert 2 <= len(bursts) <= 16, bursts  # rows four times a second, the whole list every other second, times that go on
+
+
 def test_shift_selects_the_rows_between(person):
     for number in range(5):
         person.finished(person.submit("demo.sleep", f"No {number}", seconds=0))

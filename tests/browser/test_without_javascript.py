@@ -1,7 +1,11 @@
 """Everything one has to do can be done with JavaScript off."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from playwright.sync_api import expect
+
+from tests.browser.people import PASSWORD
 
 
 @pytest.fixture
@@ -47,6 +51,39 @@ def test_many_are_selected_and_retried(person):
     expect(page.get_by_text("3 jobs back in the queue")).to_be_visible()
     page.get_by_role("link", name="Back to the list").click()
     expect(page).to_have_url(f"{person.watched.url}/ui/jobs?status=failed")
+
+
+def test_all_that_match_are_cancelled_also_those_of_other_pages(person):
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    for number in range(26):
+        answer = person.api.post(
+            "/jobs",
+            json={
+                "job_type": "demo.sleep",
+                "title": f"Later {number}",
+                "parameters": {"seconds": 0},
+                "scheduled_for": tomorrow,
+            },
+        )
+        assert answer.status_code == 201
+    page = person.page
+    page.goto("/ui/jobs?q=later")
+    page.get_by_label("all 26 that match").check()
+    page.get_by_role("button", name="Cancel…").click()
+    page.get_by_role("button", name="Cancel 26 jobs").click()
+
+    expect(page.get_by_role("heading", name="26 jobs cancelled, or asked to stop")).to_be_visible()
+
+
+def test_a_new_password(person):
+    page = person.page
+    page.get_by_role("link", name=person.email).click()
+    page.get_by_label("Old password").fill(PASSWORD)
+    for label in ("New password", "New password once more"):
+        page.get_by_label(label, exact=True).fill("an even better password")
+    page.get_by_role("button", name="Change the password").click()
+
+    expect(page.get_by_text("Your password was changed.")).to_be_visible()
 
 
 def test_signing_out(person):

@@ -89,14 +89,16 @@ OF_ALL = {
 }
 
 
+@pytest.mark.parametrize("oldest_first", [False, True], ids=["newest first", "oldest first"])
 @pytest.mark.parametrize("whose", ["one's own", "everybody's"])
-async def test_a_page_and_its_total_are_found_by_index_and_in_its_order(sql, history, whose):
+async def test_a_page_and_its_total_are_found_by_index_and_in_its_order(sql, history, whose, oldest_first):
     filters, owner_id = (OF_ONE, history) if whose == "one's own" else (OF_ALL, None)
     for name, (parts, index) in filters.items():
-        composed, where = Composed(sql), JobFilter(owner_id=owner_id, **parts)
+        composed, where = Composed(sql), JobFilter(owner_id=owner_id, oldest_first=oldest_first, **parts)
 
         assert await listing.list_jobs(composed, where, offset=0, limit=LIMIT, after=None)
-        await listing.list_jobs(composed, where, offset=20, limit=LIMIT, after=(datetime.now(UTC), history))
+        first = (datetime(2000, 1, 1, tzinfo=UTC) if oldest_first else datetime.now(UTC), history)
+        await listing.list_jobs(composed, where, offset=20, limit=LIMIT, after=first)
         await listing.count_jobs(composed, where)
 
         assert len(composed.plans) == 3, name

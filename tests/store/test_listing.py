@@ -65,6 +65,7 @@ async def test_any_statuses_together_find_those_who_have_them(db, alice, bob, jo
 
             assert await found(db, owner_id=alice.id, statuses=statuses, **others) == expected, statuses
             assert await found(db, statuses=statuses, **others) == expected, statuses
+            assert await found(db, statuses=statuses, oldest_first=True, **others) == expected[::-1], statuses
             assert await found(db, owner_id=bob.id, statuses=statuses, **others) == [], statuses
 
 
@@ -75,6 +76,18 @@ async def test_tags_and_anything_else_go_together(db, alice, jobs):
     assert await found(db, owner_id=alice.id, tags=both) == [job_id]
     assert await found(db, tags=both, statuses=(status, JobStatus.COMPLETED), text="JOB") == [job_id]
     assert await found(db, tags=both, created_after=NOON + timedelta(hours=4)) == []
+
+
+async def test_ids_alone_are_those_of_the_list(db, alice, jobs):
+    where = JobFilter(owner_id=alice.id, statuses=(JobStatus.PENDING, JobStatus.FAILED))
+
+    assert await listing.list_job_ids(db, where, limit=2) == (await found(db, owner_id=alice.id, statuses=where.statuses))[:2]
+
+
+async def test_failed_jobs_are_found_by_their_error(db, sql, alice):
+    boom, _ = (make_job(sql, alice, status="failed", error_code=code) for code in ("boom", "fire"))
+
+    assert await found(db, error_code="boom", statuses=(JobStatus.FAILED,)) == [boom]
 
 
 async def test_a_delivery_that_does_not_say_whose_it_is_counts_all_the_same(db, sql, alice):

@@ -218,6 +218,11 @@ async def get_usage(db: Database, user: User) -> Usage:
     return await jobs_store.get_usage(db, user.id)
 
 
+async def get_usage_of(db: Database, user_id: UUID) -> Usage:
+    """The same of an account by its id."""
+    return await jobs_store.get_usage(db, user_id)
+
+
 async def list_users(db: Database) -> list[User]:
     """All accounts, oldest first."""
     return await store.list_users(db)

@@ -168,7 +168,7 @@ async def queue_status(db: Database, thresholds: Thresholds) -> QueueStatus:
         Check(
             name="live_workers",
             ok=live >= thresholds.min_workers,
-            detail=f"{live} workers have a valid lease",
+            detail=f"{live} {'worker has' if live == 1 else 'workers have'} a valid lease",
             value=live,
             threshold=thresholds.min_workers,
         ),

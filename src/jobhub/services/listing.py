@@ -49,16 +49,21 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
 async def list_jobs_of(db: Database, owner: str, where: JobFilter, request: PageRequest, *, keys: Keys) -> Page:
     """As `list_jobs`, of the user with this id or e-mail address; nobody has no jobs."""
+    return await list_jobs(db, await of_owner(db, owner, where), request, keys=keys)
+
+
+async def of_owner(db: Database, owner: str, where: JobFilter) -> JobFilter:
+    """The same filter for the jobs of the user with this id or e-mail address."""
     try:
         owner_id = UUID(owner)
     except ValueError:
         found = await users_store.get_user_by_email(db, owner)
         owner_id = found[0].id if found else _NOBODY
-    return await list_jobs(db, msgspec.structs.replace(where, owner_id=owner_id), request, keys=keys)
+    return msgspec.structs.replace(where, owner_id=owner_id)
 
 
 async def list_jobs(db: Database, where: JobFilter, request: PageRequest, *, keys: Keys, total: Count | None = None) -> Page:
-    """One page of the jobs that match, newest first. `keys` sign the cursor; `total` is how many match, for whoever has counted them.
+    """One page of the jobs that match, in the order of the filter. `keys` sign the cursor; `total`: how many match, if that is known.
 
     Raises:
         InvalidInput: page and cursor together, a page too far down, or a cursor that is not from here.

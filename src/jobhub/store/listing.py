@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from jobhub.domain.jobs import Job, JobStatus
 from jobhub.store.database import Database
 from jobhub.store.jobs import job_from
-from jobhub.store.matching import JOBS, JobFilter, Place, asks_for_few, deliveries, matching
+from jobhub.store.matching import JOBS, JobFilter, Place, asks_for_few, deliveries, in_order, matching
 
 MAX_TOTAL = 10_000  # beyond this a total is capped: counting further costs more than it tells
 _MANY_PENDING = 10_000  # to look so many up takes some tens of milliseconds
@@ -41,25 +41,37 @@ class Count(NamedTuple):
 
 
 async def list_jobs(db: Database, where: JobFilter, *, offset: int, limit: int, after: Place | None) -> list[OwnedJob]:
-    """Jobs, newest first: `limit` of them from `offset`, or those older than the job at `after` (its created_at and id).
+    """Jobs in the order of the filter: `limit` of them from `offset`, or those that come after the one at `after` (its created_at and id).
 
     Raises:
         FilterTooBroad: no index leads to them, and the walk took too long.
     """
-    parts = matching(where, after=after, are_many_pending=await _are_many_pending(db, where))
-    if len(parts) > 1:
-        found = sa.union_all(*(part.limit(offset + limit).subquery().select() for part in parts)).subquery()
-        page = sa.select(found.c.id, found.c.created_at).order_by(found.c.created_at.desc(), found.c.id.desc())
-    else:
-        [page] = parts
-    chosen = page.limit(limit).offset(offset).subquery("chosen")
+    chosen = await _chosen(db, where, offset=offset, limit=limit, after=after)
     statement = (
         sa.select(sa.text("jobs.*"), _USERS.c.email.label("owner_email"))
         .select_from(chosen.join(JOBS, JOBS.c.id == chosen.c.id).join(_USERS, _USERS.c.id == JOBS.c.owner_id))
-        .order_by(chosen.c.created_at.desc(), chosen.c.id.desc())
+        .order_by(*in_order(where, chosen.c.created_at, chosen.c.id))
     )
     rows = await db.fetch_composed(*_compiled(statement))
     return [OwnedJob(job_from(row), row["owner_email"]) for row in rows]
+
+
+async def list_job_ids(db: Database, where: JobFilter, *, limit: int) -> list[UUID]:
+    """The first ids of `list_jobs`. Raises FilterTooBroad."""
+    chosen = await _chosen(db, where, offset=0, limit=limit, after=None)
+    rows = await db.fetch_composed(*_compiled(sa.select(chosen.c.id).order_by(*in_order(where, chosen.c.created_at, chosen.c.id))))
+    return [row["id"] for row in rows]
+
+
+async def _chosen(db: Database, where: JobFilter, *, offset: int, limit: int, after: Place | None) -> sa.Subquery:
+    """`id` and `created_at` of a page, found in indexes."""
+    parts = matching(where, after=after, are_many_pending=await _are_many_pending(db, where))
+    if len(parts) > 1:
+        found = sa.union_all(*(part.limit(offset + limit).subquery().select() for part in parts)).subquery()
+        page = sa.select(found.c.id, found.c.created_at).order_by(*in_order(where, found.c.created_at, found.c.id))
+    else:
+        [page] = parts
+    return page.limit(limit).offset(offset).subquery("chosen")
 
 
 async def count_jobs(db: Database, where: JobFilter) -> Count:
@@ -85,7 +97,7 @@ async def count_jobs_of(db: Database, owner_id: UUID) -> dict[JobStatus | None, 
 async def _count_less_others(db: Database, where: JobFilter) -> int | None:
     """All that match but for their status, which an index alone counts, less those of other statuses. None where that is no better."""
     statuses = set(JobStatus) - set(where.statuses)
-    if JobStatus.COMPLETED not in where.statuses or not statuses or where.text or where.worker_id:
+    if JobStatus.COMPLETED not in where.statuses or not statuses or where.text or where.worker_id or where.error_code:
         return None
     others = msgspec.structs.replace(where, statuses=tuple(status for status in JobStatus if status in statuses))
     if await _are_many_pending(db, others):

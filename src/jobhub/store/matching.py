@@ -30,6 +30,7 @@ JOBS = sa.table(
     sa.column("tags", postgresql.ARRAY(sa.Text())),
     sa.column("status", _STATUS),
     sa.column("unsuccessful_status", _STATUS),
+    sa.column("error_code", sa.Text()),
     sa.column("deliver_at", _TIME),
     sa.column("created_at", _TIME),
     sa.column("worker_id", _UUID),
@@ -44,7 +45,8 @@ _DELIVERIES = sa.table("procrastinate_jobs", sa.column("args", postgresql.JSONB(
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which jobs: every part that is set must hold. `statuses` and `job_types` are any-of, `tags` all-of.
 
-    `created_after` is inclusive, `created_before` exclusive; `text` is looked for in titles, without case, literally.
+    `created_after` is inclusive, `created_before` exclusive; `text` is looked for in titles, without case, literally. `oldest_first` is the
+    order of the list.
     """
 
     owner_id: UUID | None = None
@@ -54,7 +56,9 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     created_after: datetime | None = None
     created_before: datetime | None = None
     worker_id: UUID | None = None
+    error_code: str | None = None
     text: str | None = None
+    oldest_first: bool = False
 
 
 Place = tuple[datetime, UUID]  # of a job in a list: its created_at and id
@@ -62,8 +66,9 @@ _Conditions = list[sa.ColumnElement[bool]]
 
 
 def matching(where: JobFilter, *, after: Place | None, are_many_pending: bool) -> list[sa.Select[Any]]:
-    """SELECTs of `id` and `created_at`, newest first, of different jobs each: together those that match, and come after that place.
+    """SELECTs of `id` and `created_at`, in the order of the list, of different jobs each.
 
+    Together they are those that match, and come after that place.
     Pending jobs are looked up one by one, unless there are too many for that: then they are walked to.
     """
     by_status = _by_status(where, are_many_pending)
@@ -123,6 +128,8 @@ def _select(where: JobFilter, after: Place | None, of_part: _Conditions) -> sa.S
     of_jobs = [*of_part]
     if where.worker_id:
         of_jobs.append(JOBS.c.worker_id == where.worker_id)
+    if where.error_code:
+        of_jobs.append(JOBS.c.error_code == where.error_code)
     if where.text:
         of_jobs.append(JOBS.c.title.icontains(where.text, autoescape=True))
     if not where.tags:
@@ -137,18 +144,27 @@ def _select(where: JobFilter, after: Place | None, of_part: _Conditions) -> sa.S
 
 def _in_order(where: JobFilter, after: Place | None, columns: Any, job_id: sa.ColumnElement[Any]) -> sa.Select[Any]:
     """Those of the owner and the time, in a table that has both in the order of an index."""
-    place = sa.tuple_(columns.created_at, job_id)
     conditions: list[Any] = [
         where.owner_id and columns.owner_id == where.owner_id,
         where.created_after and columns.created_at >= where.created_after,
         where.created_before and columns.created_at < where.created_before,
-        after and place < sa.tuple_(sa.literal(after[0], _TIME), sa.literal(after[1], _UUID)),
+        after and _comes_after(where, sa.tuple_(columns.created_at, job_id), after),
     ]
     return (
         sa.select(job_id.label("id"), columns.created_at.label("created_at"))
         .where(*(condition for condition in conditions if condition is not None))
-        .order_by(columns.created_at.desc(), job_id.desc())
+        .order_by(*in_order(where, columns.created_at, job_id))
     )
+
+
+def in_order(where: JobFilter, *columns: sa.ColumnElement[Any]) -> list[sa.ColumnElement[Any]]:
+    """What to order by; an index is read from either end."""
+    return [column.asc() if where.oldest_first else column.desc() for column in columns]
+
+
+def _comes_after(where: JobFilter, place: sa.Tuple, after: Place) -> sa.ColumnElement[bool]:
+    there = sa.tuple_(sa.literal(after[0], _TIME), sa.literal(after[1], _UUID))
+    return place > there if where.oldest_first else place < there
 
 
 def _has_also(tag: str) -> sa.ColumnElement[bool]:

@@ -1,6 +1,7 @@
 """The pages for administrators: what they show is what there is, and what they do is done."""
 
 import re
+from html import unescape
 
 import pytest
 
@@ -26,8 +27,8 @@ async def test_the_overview_has_the_figures_and_the_checks(root_browser, carol, 
 
     for words in (
         "Pending 1 1 due",
-        "Completed 3 1h",
-        "Failed 1 1h",
+        "Completed 3 1 hour",
+        "Failed 1 1 hour",
         "Success 75.0 %",
         "Running time 2.0 s",
         "All is well",
@@ -81,16 +82,29 @@ async def test_failures_are_counted_by_type_error_and_time(root_browser, carol, 
     assert "old" not in text
 
 
+async def test_a_number_of_failures_leads_to_these_jobs(root_browser, carol, sql):
+    for title, code, days in (("the one", "boom", 1), ("another error", "fire", 1), ("long ago", "boom", 6)):
+        job_id = make_job(sql, carol, status="failed", error_code=code, title=title)
+        sql.execute("UPDATE jobs SET created_at = now() - make_interval(hours => %s) WHERE id = %s", [days * 24 - 12, job_id])
+
+    page = (await root_browser.get("/ui/admin/failures")).text
+    row = next(row for row in page.split("<tr>") if "boom" in row)
+    day, week = [await root_browser.text(unescape(link)) for link in re.findall(r'href="([^"]+)"', row)[-2:]]
+
+    assert [title in day for title in ("the one", "another error", "long ago")] == [True, False, False]
+    assert [title in week for title in ("the one", "another error", "long ago")] == [True, False, True]
+
+
 async def test_workers_show_their_lease_and_what_they_run(root_browser, carol, sql):
     alive, dead = make_worker(sql), make_worker(sql, lease_seconds=-90)
-    job_id = make_job(sql, carol, status="running", worker_id=alive)
+    make_job(sql, carol, status="running", worker_id=alive, title="what it runs")
 
     text = await root_browser.text("/ui/admin/workers")
 
     assert "Alive 1 of 10" in text
-    assert str(job_id) in text
+    assert "what it runs" in text
     assert f"{dead} Lost 0 of 10" in text
-    assert "over for 1 min 30 s" in text
+    assert re.search(r"over for 1 min 3\d s", text)
 
 
 async def test_job_types_are_listed_with_figures(root_browser, carol, sql):
@@ -126,7 +140,9 @@ async def test_users_come_a_page_at_a_time(root_browser, sql):
 async def test_a_user_is_disabled_signed_out_and_enabled_again(api, root_browser, root, carol, browser, sql):
     job_id = make_job(sql, carol)
 
-    disabled = await root_browser.post(f"/ui/admin/users/{carol.id}/disable")
+    asked = await root_browser.post(f"/ui/admin/users/{carol.id}/disable")
+    still = await browser.get("/ui/jobs")
+    disabled = await root_browser.post(f"/ui/admin/users/{carol.id}/disable", confirmed="1")
     signed_out = await browser.get("/ui/jobs")
     enabled = await root_browser.post(f"/ui/admin/users/{carol.id}/enable")
 
@@ -134,13 +150,14 @@ async def test_a_user_is_disabled_signed_out_and_enabled_again(api, root_browser
         "/ui/admin/users?notice=disabled",
         "/ui/admin/users?notice=enabled",
     )
-    assert signed_out.status_code == 303
+    assert "1 pending job of it is cancelled, for good." in words_of(asked.text)
+    assert (still.status_code, signed_out.status_code) == (200, 303)
     assert job_row(sql, job_id).status == "cancelled"
     assert (await (await signed_in(api, carol)).get("/ui/jobs")).status_code == 200
 
 
 async def test_the_last_administrator_stays(api, root_browser, root):
-    answer = await root_browser.post(f"/ui/admin/users/{root.id}/disable")
+    answer = await root_browser.post(f"/ui/admin/users/{root.id}/disable", confirmed="1")
 
     assert answer.status_code == 409
     assert "last active administrator" in words_of(answer.text)
@@ -162,19 +179,23 @@ async def test_a_clean_up_is_previewed_and_then_done(root_browser, carol, sql):
 
 @pytest.mark.parametrize("days", ["", "x", "-1", "36501", "1e3", "²"])
 async def test_days_that_are_no_number_are_refused(root_browser, days):
-    assert (await root_browser.get("/ui/admin/clean-up", params={"days_old": days})).status_code == 400
-    assert (await root_browser.post("/ui/admin/clean-up", days_old=days)).status_code == 400
+    asked = await root_browser.get("/ui/admin/clean-up", params={"days_old": days})
+    done = await root_browser.post("/ui/admin/clean-up", days_old=days)
+
+    for answer in (asked, done):
+        assert answer.status_code == 400
+        assert re.search(r'id="days_old-error"><p>must be a whole number from 0 to 36500</p>', answer.text)
 
 
 async def test_the_audit_log_says_who_did_what(root_browser, browser, carol, root, sql):
     job_id = make_job(sql, carol, title="the monthly report")
     await browser.post(f"/ui/jobs/{job_id}/cancel", reason="changed my mind")
-    await root_browser.post(f"/ui/admin/users/{carol.id}/disable")
+    await root_browser.post(f"/ui/admin/users/{carol.id}/disable", confirmed="1")
 
     text = await root_browser.text("/ui/admin/audit-log")
 
-    assert 'carol@example.org cancel the monthly report changed my mind {"from":"pending"}' in text
-    assert "root@example.org change user carol@example.org" in text
+    assert "carol@example.org Cancel the monthly report changed my mind from: pending" in text
+    assert "root@example.org Change user carol@example.org" in text
 
 
 async def test_the_audit_log_goes_on_where_a_page_ends(root_browser, sql):

@@ -1,7 +1,11 @@
 """The page of one job, and what is done there."""
 
 import json
+import re
+import shlex
+from html import unescape
 
+import msgspec
 import pytest
 
 from tests.factories import job_row, make_job
@@ -32,6 +36,32 @@ async def test_a_failed_job_shows_what_it_was_given_and_what_went_wrong(browser,
     ):
         assert words in text
     assert "secret.py" not in text
+
+
+async def test_a_job_can_be_submitted_again_by_a_shell(browser, carol, sql):
+    job_id = make_job(sql, carol, title="it's mine; rm -rf $HOME", parameters=json.dumps({"value": "`a` 'b'"}), tags=["x"], priority=3)
+
+    page = (await browser.get(f"/ui/jobs/{job_id}")).text
+    command = unescape(re.search(r'<pre id="curl"[^>]*>(.*?)</pre>', page, re.DOTALL)[1])
+    words = shlex.split(command.replace("\\\n", ""))
+
+    assert words[:4] == ["curl", "-X", "POST", "http://api/jobs"]
+    assert "Authorization: Bearer $TOKEN" in words
+    assert msgspec.json.decode(words[-1]) == {
+        "job_type": "test.echo",
+        "title": "it's mine; rm -rf $HOME",
+        "parameters": {"value": "`a` 'b'"},
+        "tags": ["x"],
+        "priority": 3,
+    }
+
+
+@pytest.mark.parametrize(("status", "title"), [("running", "Running 40 % · it"), ("failed", "Failed · it"), ("pending", "Pending · it")])
+async def test_the_title_of_the_page_says_how_it_stands(browser, carol, sql, status, title):
+    job_id = make_job(sql, carol, status=status, title="it")
+    sql.execute("UPDATE jobs SET progress_percentage = 40 WHERE status = 'running'")
+
+    assert f"<title>{title} · jobhub</title>" in (await browser.get(f"/ui/jobs/{job_id}")).text
 
 
 async def test_an_administrator_also_sees_whose_it_is_and_the_traceback(root_browser, carol, sql):

@@ -1,10 +1,12 @@
 """The list of one's own jobs: which, in which order, counted, searched, page by page."""
 
 import re
+from html import unescape
 
 import pytest
 
 from jobhub.store import listing
+from jobhub.web.ui import my_jobs
 from tests.factories import make_job
 from tests.web.ui.pages import words_of
 
@@ -22,6 +24,30 @@ async def test_ones_own_jobs_are_listed_newest_first_and_nobody_elses(browser, c
 
     assert titles(answer) == ["second", "first"]
     assert "secret" not in answer.text
+
+
+async def test_the_oldest_come_first_when_asked_for_page_by_page(browser, carol, sql, monkeypatch):
+    monkeypatch.setattr(my_jobs, "PER_PAGE", 2)
+    monkeypatch.setattr(my_jobs, "MAX_TOTAL", 4)  # then cursors
+    for number in range(5):
+        make_job(sql, carol, title=f"no {number}")
+
+    link = unescape(re.search(r'class="sort" href="([^"]+)"', (await browser.get("/ui/jobs")).text)[1])
+    seen = []
+    while link:
+        answer = await browser.get(link)
+        seen += titles(answer)
+        found = re.search(r'rel="next" href="([^"]+)"', answer.text)
+        link = found and unescape(found[1])
+
+    assert seen == [f"no {number}" for number in range(5)]
+    assert 'aria-sort="ascending"' in answer.text
+
+
+async def test_the_title_says_how_many_run(browser, carol, sql):
+    make_job(sql, carol, status="running")
+
+    assert "<title>1 running · My jobs · jobhub</title>" in (await browser.get("/ui/jobs")).text
 
 
 async def test_somebody_without_jobs_is_shown_the_way(browser):

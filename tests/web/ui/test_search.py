@@ -23,6 +23,8 @@ CASES = {
     "tag:a tag:b": JobFilter(tags=("a", "b")),
     'tag:"two words"': JobFilter(tags=("two words",)),
     f"worker:{ID}": JobFilter(worker_id=ID),
+    "error:boom": JobFilter(error_code="boom", statuses=(JobStatus.FAILED,)),
+    'error:"two words" status:failed,cancelled': JobFilter(error_code="two words", statuses=(JobStatus.FAILED, JobStatus.CANCELLED)),
     "after:2026-11-01": JobFilter(created_after=datetime(2026, 11, 1, tzinfo=UTC)),
     "before:2026-11-01T10:00+02:00": JobFilter(created_before=datetime(2026, 11, 1, 8, tzinfo=UTC)),
     "https://example.org/x": JobFilter(text="https://example.org/x"),
@@ -48,7 +50,10 @@ def test_an_owner_is_an_id_or_an_address(owner):
     ("text", "words"),
     [
         ("status:broken", "“broken” is no status. Use pending, running, completed, failed, cancelled."),
-        ("staus:failed", "There is no key “staus:”. Use status:, type:, tag:, after: or before:, or put the words in double quotes."),
+        (
+            "staus:failed",
+            "There is no key “staus:”. Use status:, type:, tag:, error:, after: or before:, or put the words in double quotes.",
+        ),
         ("owner:bob@example.org", "There is no key “owner:”."),
         ("after:yesterday", "“yesterday” is no date."),
         ("after:0001-01-01T00:00+14:00", "is no date."),

@@ -136,6 +136,23 @@ async def test_a_changed_role_ends_no_session_and_counts_at_once(api, admin, roo
 API = ["/jobs", "/jobs/admin/all", "/jobs/events", "/auth/me", "/job-types", "/users"]
 
 
+@pytest.mark.parametrize(
+    ("referer", "back"),
+    [
+        ("http://api/ui/jobs?status=failed", "?next=/ui/jobs%3Fstatus%3Dfailed"),
+        ("http://api/ui/new?type=demo.sleep", "?next=/ui/new%3Ftype%3Ddemo.sleep"),
+        ("http://api/ui/jobs", ""),
+        ("https://evil.example/x", ""),
+        ("nonsense", ""),
+        ("http://[", ""),
+    ],
+)
+async def test_an_act_after_the_end_of_the_session_leads_to_the_sign_in_and_back_to_its_page(api, referer, back):
+    answer = await api.client.post("/ui/jobs/bulk", data={"verb": "cancel"}, headers={"referer": referer})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/ui/sign-in{back}")
+
+
 @pytest.mark.parametrize("path", API)
 async def test_the_cookie_opens_nothing_of_the_api(root_browser, path):
     assert (await root_browser.get(path)).status_code == 401

@@ -49,3 +49,17 @@ def test_json_is_shown_as_it_is():
 
 def test_what_is_long_is_cut():
     assert len(wording.shown("x" * 100_000)) == wording.MAX_SHOWN_JSON + 2
+
+
+@pytest.mark.parametrize(("value", "text"), [(0, "0 jobs"), (1, "1 job"), (2, "2 jobs")])
+def test_what_is_counted_has_its_plural(value, text):
+    assert wording.counted(value, "job") == text
+
+
+@pytest.mark.parametrize(("hours", "text"), [(1, "13:00:00 UTC"), (13, "2026-11-29 01:00:00 UTC")])
+def test_a_time_has_its_date_on_another_day(hours, text):
+    assert wording.clock(NOW + timedelta(hours=hours), NOW) == text
+
+
+def test_an_object_is_written_in_words():
+    assert wording.pairs({"from": "pending", "password_changed": True}) == "from: pending, password changed: true"

@@ -16,9 +16,11 @@ from jobhub.services import accounts, admin, jobs
 from jobhub.web.auth import administrators_only
 from jobhub.web.resources import Resources, UserRequest, act_of
 from jobhub.web.schemas import utc_now
+from jobhub.web.ui.curl import submit_command
 from jobhub.web.ui.forms import Form, own_path
 from jobhub.web.ui.rendering import page, see_other
 from jobhub.web.ui.rows import Row, bar_of, life_of
+from jobhub.web.ui.session import own_origin
 from jobhub.web.ui.wording import MAX_SHOWN_JSON, pretty
 
 MAX_REASON = 500
@@ -46,6 +48,7 @@ class JobPageController(Controller):
             attempts=attempts,
             has_result=placed.job.status is JobStatus.COMPLETED,
             is_cut=len(pretty(placed.job.result)) > MAX_SHOWN_JSON,
+            curl=submit_command(placed.job, own_origin(request)),
             can_submit=resources.registry.get(placed.job.job_type) is not None,
         )
 

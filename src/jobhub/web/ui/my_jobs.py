@@ -8,7 +8,7 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 
 from jobhub.domain.jobs import JobStatus
-from jobhub.services import listing
+from jobhub.services import bulk, listing
 from jobhub.services.listing import Counts, Page, PageRequest
 from jobhub.store.listing import MAX_TOTAL, Count
 from jobhub.store.matching import JobFilter
@@ -19,6 +19,7 @@ from jobhub.web.ui.rows import Row
 from jobhub.web.ui.search import USER_KEYS, Search, read_search
 
 PER_PAGE = 25
+OLDEST = "oldest"
 
 
 class Tab(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,13 +43,18 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     page: Page
     previous: str | None
     next: str | None
+    oldest_first: bool
+    other_order: str
+    shows_owners: bool
+    running: int = 0
+    most: int = bulk.MAX_JOBS
 
 
 @get("/jobs")
 async def my_jobs(request: UserRequest, resources: NamedDependency[Resources]) -> Response[str]:
-    """Newest first."""
+    """Newest first, or oldest."""
     asked = read_asked(request)
-    search = read_search(asked["q"], status=asked["status"], keys=USER_KEYS, owner_id=request.user.id)
+    search = read_search(asked["q"], status=asked["status"], keys=USER_KEYS, owner_id=request.user.id, oldest_first=asked["sort"] == OLDEST)
     counts = await listing.count_own_jobs(resources.db, request.user)
     total = _counted_as_tab(counts, search.where)
     found = await listing.list_jobs(resources.db, search.where, part_of(asked), keys=resources.keys, total=total)
@@ -58,7 +64,7 @@ async def my_jobs(request: UserRequest, resources: NamedDependency[Resources]) -
 
 def _counted_as_tab(counts: Counts, where: JobFilter) -> Count | None:
     """How many match, if that is what a tab says."""
-    if len(where.statuses) > 1 or where != JobFilter(owner_id=where.owner_id, statuses=where.statuses):
+    if len(where.statuses) > 1 or where != JobFilter(owner_id=where.owner_id, statuses=where.statuses, oldest_first=where.oldest_first):
         return None
     return counts[where.statuses[0] if where.statuses else None]
 
@@ -66,9 +72,11 @@ def _counted_as_tab(counts: Counts, where: JobFilter) -> Count | None:
 def read_asked(request: UserRequest) -> dict[str, str]:
     """The parameters of a list in the URL; what isn't known is ignored, as people's bookmarks outlive us."""
     given = request.query_params
-    asked = {name: str(given.get(name, "")).replace("\0", "") for name in ("q", "status", "page", "cursor")}
+    asked = {name: str(given.get(name, "")).replace("\0", "") for name in ("q", "status", "sort", "page", "cursor")}
     if asked["status"] not in set(JobStatus):
         asked["status"] = ""
+    if asked["sort"] != OLDEST:
+        asked["sort"] = ""
     number = asked["page"]
     asked["page"] = number if number.isascii() and number.isdigit() and 0 < int(number[:9]) * PER_PAGE <= MAX_TOTAL else ""
     return asked
@@ -85,6 +93,7 @@ def made_list(path: str, found: Page, search: Search, asked: dict[str, str], *, 
     """A page of jobs with the links around it."""
     now = utc_now()
     emails = found.owner_emails if shows_owners else [None] * len(found.jobs)
+    running = counts[JobStatus.RUNNING] if counts else None
     number = found.page or 0
     following = None
     if found.next_cursor:
@@ -99,6 +108,10 @@ def made_list(path: str, found: Page, search: Search, asked: dict[str, str], *, 
         page=found,
         previous=link(path, asked, page=str(number - 1) if number > 2 else "") if number > 1 else None,
         next=following,
+        oldest_first=asked["sort"] == OLDEST,
+        other_order=link(path, asked, sort="" if asked["sort"] else OLDEST),
+        shows_owners=shows_owners,
+        running=running.jobs if running else 0,
     )
 
 
@@ -119,6 +132,6 @@ def _tabs(path: str, asked: dict[str, str], counts: Counts | None) -> list[Tab]:
 
 def link(path: str, asked: dict[str, Any], **changes: str) -> str:
     """The same list, otherwise: on its first page unless that is what changes."""
-    kept = {"q": asked["q"], "status": asked["status"], **changes}
+    kept = {"q": asked["q"], "status": asked["status"], "sort": asked["sort"], **changes}
     query = urlencode({name: value for name, value in kept.items() if value})
     return f"{path}?{query}" if query else path

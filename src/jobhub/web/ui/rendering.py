@@ -31,6 +31,7 @@ NOTICES = {
     "completed": "The job was completed by hand.",
     "disabled": "The account was disabled.",
     "enabled": "The account is active again.",
+    "password-changed": "Your password was changed. You are signed out everywhere else.",
     "signed-out": "You are signed out.",
 }
 

@@ -6,12 +6,13 @@ from litestar.exceptions import NotFoundException, ValidationException
 from litestar.params import FromPath
 
 from jobhub.web.resources import UserRequest
+from jobhub.web.ui.account import AccountController
 from jobhub.web.ui.admin.all_jobs import all_jobs
 from jobhub.web.ui.admin.clean_up import CleanUpController
 from jobhub.web.ui.admin.people import PeopleController
 from jobhub.web.ui.admin.system import SystemController
 from jobhub.web.ui.assets import asset
-from jobhub.web.ui.bulk import act_on_selected
+from jobhub.web.ui.bulk import BulkController
 from jobhub.web.ui.forms import MAX_BODY_BYTES, provide_form
 from jobhub.web.ui.job_page import JobPageController
 from jobhub.web.ui.live import job_events, list_events
@@ -48,9 +49,10 @@ def pages_router() -> Router:
             SessionController,
             home,
             my_jobs,
-            act_on_selected,
+            BulkController,
             JobPageController,
             SubmitController,
+            AccountController,
             list_events,
             job_events,
             SystemController,

@@ -13,6 +13,7 @@ from jobhub.domain.strict_json import child_pointer, parse_json
 from jobhub.web.ui.forms import Form
 
 _INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
+_KINDS_OF_JSON = {"array": "JSON list, such as [1, 2]", "object": 'JSON object, such as {"name": "value"}'}
 _LONG_TEXT = 200  # a text that may be longer gets several lines
 
 
@@ -105,7 +106,7 @@ def _help(part: dict[str, Any], kind: str) -> str:
             what += f", at most {high}"
         parts.append(what)
     if kind == "json":
-        parts.append({"array": "JSON list", "object": "JSON object"}.get(part.get("type", ""), "JSON"))
+        parts.append(_KINDS_OF_JSON.get(part.get("type", ""), "JSON"))
     if "maxLength" in part:
         parts.append(f"At most {part['maxLength']:,} characters")
     if "pattern" in part:

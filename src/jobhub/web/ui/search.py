@@ -16,7 +16,7 @@ from jobhub.store.matching import JobFilter
 
 _TOKEN = re.compile(r'(?:(?P<key>[A-Za-z_]+):(?!//))?(?:"(?P<quoted>[^"]*)"?|(?P<plain>\S+))')
 _MAX_LENGTH = 500
-USER_KEYS = ("status", "type", "tag", "after", "before")
+USER_KEYS = ("status", "type", "tag", "error", "after", "before")
 ADMIN_KEYS = (*USER_KEYS, "owner", "worker")
 
 
@@ -32,7 +32,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
 
 
-def read_search(text: str, *, status: str = "", keys: tuple[str, ...], owner_id: UUID | None = None) -> Search:
+def read_search(text: str, *, status: str = "", keys: tuple[str, ...], owner_id: UUID | None = None, oldest_first: bool = False) -> Search:
     """The filter a text stands for; `status`, of a tab, wins over one in the text. `owner_id` confines it to one user's jobs."""
     parts: dict[str, Any] = {}
     words: list[str] = []
@@ -49,12 +49,14 @@ def read_search(text: str, *, status: str = "", keys: tuple[str, ...], owner_id:
             problems += _READERS[key](parts, value)
     if status in set(JobStatus):
         parts["statuses"] = (JobStatus(status),)
+    if parts.get("error_code"):
+        parts.setdefault("statuses", (JobStatus.FAILED,))  # no others have one, and an index leads to these
     if words:
         parts["text"] = " ".join(words)[:200]
     if owner_id:
         parts["owner_id"] = owner_id
     owner = parts.pop("owner", None)
-    return Search(text=text, where=JobFilter(**parts), owner=owner, problems=tuple(problems))
+    return Search(text=text, where=JobFilter(**parts, oldest_first=oldest_first), owner=owner, problems=tuple(problems))
 
 
 def _listed(keys: tuple[str, ...]) -> str:
@@ -74,6 +76,11 @@ def _read_type(parts: dict[str, Any], value: str) -> list[str]:
 
 def _read_tag(parts: dict[str, Any], value: str) -> list[str]:
     parts["tags"] = (*parts.get("tags", ()), value)
+    return []
+
+
+def _read_error(parts: dict[str, Any], value: str) -> list[str]:
+    parts["error_code"] = value
     return []
 
 
@@ -110,6 +117,7 @@ _READERS: dict[str, Callable[[dict[str, Any], str], list[str]]] = {
     "status": _read_status,
     "type": _read_type,
     "tag": _read_tag,
+    "error": _read_error,
     "owner": _read_owner,
     "worker": _read_worker,
     "after": _read_time("created_after"),

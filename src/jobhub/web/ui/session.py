@@ -5,7 +5,7 @@ The cookie is Secure, under a name that binds it to this very host, where the re
 """
 
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from litestar import Controller, Request, Response, get, post
 from litestar.datastructures import Cookie
@@ -46,6 +46,11 @@ def is_https(request: Request[Any, Any, Any]) -> bool:
     return request.scope["scheme"] == "https" or request.headers.get("x-forwarded-proto", "").lower() == "https"
 
 
+def own_origin(request: Request[Any, Any, Any]) -> str:
+    """Where the browser found us, without a path."""
+    return f"{'https' if is_https(request) else 'http'}://{request.headers.get('host', request.url.netloc)}"
+
+
 def cookie_name(request: Request[Any, Any, Any]) -> str:
     """`__Host-` makes browsers refuse the cookie from any other host, or without https."""
     return "__Host-jobhub" if is_https(request) else "jobhub"
@@ -55,11 +60,27 @@ def _cookie(request: Request[Any, Any, Any], value: str, max_age: int) -> Cookie
     return Cookie(key=cookie_name(request), value=value, path="/", max_age=max_age, httponly=True, secure=is_https(request), samesite="lax")
 
 
+def keep_session(request: Request[Any, Any, Any], answer: Response[Any], session_id: str) -> None:
+    """Let the browser come back with this session."""
+    answer.set_cookie(_cookie(request, session_id, int(sessions.LIFETIME_SECONDS)))
+
+
 def to_sign_in(request: Request[Any, Any, Any]) -> Response[bytes]:
     """The way to the sign-in page, and back to where one wanted to go."""
     wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    is_page = request.method == "GET" and own_path(wanted, HOME) == wanted and wanted != HOME
+    if request.method != "GET":  # an act can't be gone back to, but the page it was on
+        wanted = _path_of(request.headers.get("referer", ""))
+    is_page = own_path(wanted, HOME) == wanted and wanted not in (HOME, SIGN_IN)
     return see_other(f"{SIGN_IN}?next={quote(wanted, safe='/')}" if is_page else SIGN_IN)
+
+
+def _path_of(url: str) -> str:
+    """With its query; of what is no URL, nothing."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return parts.path + (f"?{parts.query}" if parts.query else "")
 
 
 def _again(request: Request[Any, Any, Any], error: JobhubError) -> Response[str]:
@@ -90,7 +111,7 @@ class SessionController(Controller):
             failures_per_address=resources.login_failures_per_address,
         )
         answer = see_other(own_path(form.text("next"), HOME))
-        answer.set_cookie(_cookie(request, session_id, int(sessions.LIFETIME_SECONDS)))
+        keep_session(request, answer, session_id)
         return answer
 
     @post("/sign-out", status_code=HTTP_303_SEE_OTHER)

@@ -41,6 +41,12 @@ def absolute(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def clock(at: datetime, since: datetime) -> str:
+    """The time of day; with its date if that is another than that of `since`."""
+    at, since = at.astimezone(UTC), since.astimezone(UTC)
+    return at.strftime("%H:%M:%S UTC") if at.date() == since.date() else absolute(at)
+
+
 def iso(at: datetime) -> str:
     """For programs, in a `<time>`."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
@@ -49,6 +55,11 @@ def iso(at: datetime) -> str:
 def number(value: float | None) -> str:
     """With thin spaces between the thousands; a dash for none."""
     return "–" if value is None else f"{value:,.0f}".replace(",", " ")
+
+
+def counted(value: int, what: str) -> str:
+    """`1 job`, `2 jobs`: of words that take an s."""
+    return f"{number(value)} {what}{'' if value == 1 else 's'}"
 
 
 def percent(share: float | None) -> str:
@@ -76,14 +87,31 @@ def one_line(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
+def pairs(value: dict[str, Any]) -> str:
+    """An object of few values in one line: `from: pending, by: administrator`."""
+    return ", ".join(f"{name.replace('_', ' ')}: {one_line(one)}" for name, one in value.items())
+
+
+WINDOWS = {"1h": "1 hour", "24h": "24 hours", "7d": "7 days", "30d": "30 days", "all": "all time"}
+
+
+def window(value: str) -> str:
+    """A window of time as people call it."""
+    return WINDOWS.get(value, value)
+
+
 FILTERS: dict[str, Any] = {
     "duration": duration,
     "ago": ago,
     "absolute": absolute,
+    "clock": clock,
     "iso": iso,
     "number": number,
+    "counted": counted,
     "percent": percent,
     "pretty": pretty,
     "shown": shown,
     "one_line": one_line,
+    "pairs": pairs,
+    "window": window,
 }

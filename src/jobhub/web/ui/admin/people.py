@@ -1,5 +1,6 @@
 """Accounts with what they use of their limits, and disabling them; the audit log."""
 
+from typing import Any
 from uuid import UUID
 
 from litestar import Controller, Response, get, post
@@ -47,10 +48,14 @@ class PeopleController(Controller):
         self,
         request: UserRequest,
         user_id: FromPath[UUID],
-        form: NamedDependency[Form],  # noqa: ARG002 - its token is checked
+        form: NamedDependency[Form],
         resources: NamedDependency[Resources],
-    ) -> Response[bytes]:
-        """Signed out everywhere at once; pending jobs are cancelled, running ones finish."""
+    ) -> Response[Any]:
+        """Asked first. Signed out everywhere at once then; pending jobs are cancelled, running ones finish."""
+        if form.text("confirmed") != "1":
+            email = await accounts.email_of(resources.accounts, user_id)
+            usage = await accounts.get_usage_of(resources.db, user_id)
+            return page(request, "disable.html", user_id=user_id, email=email, usage=usage)
         await accounts.change_user(resources.db, resources.passwords, user_id, role=None, password=None, disabled=True, act=act_of(request))
         return see_other(_USERS, notice="disabled")
 

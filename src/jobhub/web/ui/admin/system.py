@@ -1,5 +1,6 @@
 """How the system stands: overview, failures, workers, job types."""
 
+from datetime import timedelta
 from typing import Any
 
 from litestar import Controller, Response, get
@@ -9,6 +10,7 @@ from jobhub.contract.figures import Window
 from jobhub.services import insight, jobs
 from jobhub.web.auth import administrators_only
 from jobhub.web.resources import Resources, UserRequest
+from jobhub.web.schemas import utc_now
 from jobhub.web.ui.charts import latencies, throughput_chart
 from jobhub.web.ui.rendering import page
 
@@ -20,6 +22,9 @@ CHECK_LABELS = {
     "promotion_lag": "Scheduled jobs",
     "rescue_lag": "Jobs of lost workers",
 }
+_FAILURE_HOURS = {"within_hour": 1, "within_day": 24, "within_week": 168}
+_JOBS_OF_WORKER = 5
+_MAX_TITLES = 200  # of all workers together
 
 
 class SystemController(Controller):
@@ -48,12 +53,17 @@ class SystemController(Controller):
     @get("/failures")
     async def failures(self, request: UserRequest, resources: NamedDependency[Resources]) -> Response[str]:
         """By job type and error, of an hour, a day and a week."""
-        return page(request, "failures.html", failures=await insight.failures_by_type(resources.db))
+        now = utc_now()
+        since = {name: (now - timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%MZ") for name, hours in _FAILURE_HOURS.items()}
+        return page(request, "failures.html", failures=await insight.failures_by_type(resources.db), since=since)
 
     @get("/workers")
     async def workers(self, request: UserRequest, resources: NamedDependency[Resources]) -> Response[str]:
         """Each with its lease, its lag and what it runs."""
-        return page(request, "workers.html", workers=(await insight.queue_status(resources.db, resources.healthy)).workers)
+        workers = (await insight.queue_status(resources.db, resources.healthy)).workers
+        shown = [job_id for worker in workers for job_id in worker.current_jobs[:_JOBS_OF_WORKER]]
+        titles = {job.id: job.title for job in await resources.live.read_all(shown[:_MAX_TITLES], owner_id=None)}
+        return page(request, "workers.html", workers=workers, titles=titles, most=_JOBS_OF_WORKER)
 
     @get("/job-types")
     async def job_types(self, request: UserRequest, resources: NamedDependency[Resources]) -> Response[str]:

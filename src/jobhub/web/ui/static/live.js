@@ -148,7 +148,7 @@ async function reload() {
     return false;
   }
   if (answer.redirected && new URL(answer.url).pathname === "/ui/sign-in") {
-    say("You are signed out. Load the page again to sign in.");
+    say("You are signed out. ", "Sign in again");
     close();
     live = null;
     return false;
@@ -177,14 +177,20 @@ function replaceParts(fresh) {
   if (hadFocus) (row?.querySelector("a.title") ?? document.getElementById("main")).focus({ preventScroll: true });
   restoreSelection();
   rows.clear();
+  document.title = fresh.title;
   const stream = fresh.getElementById("live")?.dataset.stream;
   if (!stream) { delete live.dataset.stream; close(); } else if (!live.dataset.stream || !source) { live.dataset.stream = stream; open(); }
   if (before !== [...document.querySelectorAll("tr[data-job]")].map((row) => row.dataset.job).join()) open();
   for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
 }
 
-function say(text) {
+function say(text, link) {
   const banner = document.getElementById("connection");
   banner.hidden = !text;
   banner.textContent = text;
+  if (!link) return;
+  const again = document.createElement("a");
+  again.href = location.href; // which leads to the sign-in and back here
+  again.textContent = link;
+  banner.append(again);
 }

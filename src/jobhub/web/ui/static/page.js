@@ -36,7 +36,21 @@ function forgetNotice() {
   history.replaceState(null, "", url);
 }
 
+// On a narrow screen the pages and the tabs are wider than it.
+function showWhereOneIs() {
+  for (const link of document.querySelectorAll("nav [aria-current]")) link.scrollIntoView({ block: "nearest", inline: "center" });
+}
+
+function startHelp() {
+  const button = document.getElementById("show-help");
+  if (!button) return;
+  button.hidden = false;
+  button.addEventListener("click", () => document.getElementById("help").showModal());
+}
+
 forgetNotice();
+showWhereOneIs();
+startHelp();
 startCopying();
 keepTimes();
 startSelection();
