@@ -3,17 +3,17 @@
 -- param: since timestamptz = 2000-01-01T00:00:00Z
 \if :{?since} \else \set since 2000-01-01T00:00:00Z \endif
 -- Of jobs that were cleaned up only their number is known to have been right. All of time is compared with the days it is made of.
-WITH jobs_by_minute AS MATERIALIZED (
+WITH jobs_by_span AS MATERIALIZED (
     SELECT
-        stat_span('1 min', completed_at) AS minute, job_type::text AS job_type, status,
+        finest_stat_span(completed_at) AS span_at, job_type::text AS job_type, status,
         CASE status WHEN 'failed' THEN error_code END AS error_code, count(*) AS jobs
     FROM jobs
     WHERE completed_at >= stat_span('7 days', :'since'::timestamptz)
     GROUP BY 1, 2, 3, 4
 ),
-attempts_by_minute AS MATERIALIZED (
+attempts_by_span AS MATERIALIZED (
     SELECT
-        stat_span('1 min', ended.ended_at) AS minute, jobs.job_type::text AS job_type, ended.outcome,
+        finest_stat_span(ended.ended_at) AS span_at, jobs.job_type::text AS job_type, ended.outcome,
         CASE WHEN ended.outcome IN ('completed', 'failed') THEN stat_bucket(date_part('epoch', ended.started_at - ended.due_at)) END AS waited,
         CASE WHEN ended.outcome IN ('completed', 'failed') THEN stat_bucket(date_part('epoch', ended.ended_at - ended.started_at)) END AS ran,
         count(*) AS attempts,
@@ -61,13 +61,13 @@ in_rollups AS MATERIALIZED (
 ),
 in_tables AS (
     SELECT span.resolution, span.at, counted.job_type, measure.what, counted.jobs AS amount
-    FROM jobs_by_minute AS counted
+    FROM jobs_by_span AS counted
     CROSS JOIN LATERAL (VALUES (counted.status::text), ('failed with ' || counted.error_code)) AS measure (what)
-    CROSS JOIN LATERAL stat_spans(counted.minute) AS span
+    CROSS JOIN LATERAL stat_spans(counted.span_at) AS span
     WHERE measure.what IS NOT NULL AND span.resolution <> 'all_time'
     UNION ALL
     SELECT span.resolution, span.at, counted.job_type, measure.what, measure.amount
-    FROM attempts_by_minute AS counted
+    FROM attempts_by_span AS counted
     CROSS JOIN LATERAL (VALUES
         ('attempts', counted.attempts),
         ('attempts: ' || counted.outcome, counted.attempts),
@@ -76,7 +76,7 @@ in_tables AS (
         (CASE WHEN counted.waited IS NOT NULL THEN 'attempts: waiting_microseconds' END, counted.waiting_microseconds),
         (CASE WHEN counted.ran IS NOT NULL THEN 'attempts: processing_microseconds' END, counted.processing_microseconds)
     ) AS measure (what, amount)
-    CROSS JOIN LATERAL stat_spans(counted.minute) AS span
+    CROSS JOIN LATERAL stat_spans(counted.span_at) AS span
     WHERE measure.what IS NOT NULL AND span.resolution <> 'all_time'
     UNION ALL
     SELECT 'all_time', '1970-01-01T00:00:00Z', in_rollups.job_type, in_rollups.what, in_rollups.amount
