@@ -63,10 +63,20 @@ def force_complete(session: Session, job: JobRef, *, result: Mapping[str, Any] |
     return (yield from exchange(session, call))
 
 
+def pin(session: Session, job: JobRef, *, reason: str | None = None) -> Steps[JobView]:
+    """Keep a job, and its attempts, from every clean-up. Repeating it changes nothing."""
+    return (yield from exchange(session, Calls(session.timeout_seconds).pin(id_of(job), reason=reason)))
+
+
+def unpin(session: Session, job: JobRef, *, reason: str | None = None) -> Steps[JobView]:
+    """Let clean-ups have a job again. Repeating it changes nothing."""
+    return (yield from exchange(session, Calls(session.timeout_seconds).unpin(id_of(job), reason=reason)))
+
+
 def clean_up(
     session: Session, *, days_old: int = 30, include_cancelled: bool = False, dry_run: bool = False, timeout_seconds: float = 3600
 ) -> Steps[CleanUpView]:
-    """Delete jobs that completed at least `days_old` days ago; failed ones stay. Not sent again when its answer is lost.
+    """Delete jobs that completed at least `days_old` days ago; failed and pinned ones stay. Not sent again when its answer is lost.
 
     Raises:
         CleanUpInProgress: another one is running.

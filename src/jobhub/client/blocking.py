@@ -96,6 +96,8 @@ class Client:
     statistics = _method(administration.statistics)
     queue_status = _method(administration.queue_status)
     force_complete = _method(administration.force_complete)
+    pin = _method(administration.pin)
+    unpin = _method(administration.unpin)
     clean_up = _method(administration.clean_up)
     list_users = _method(administration.list_users)
     create_user = _method(administration.create_user)

@@ -29,6 +29,7 @@ from jobhub.contract.jobs import (
     JobTypeView,
     JobView,
     PageView,
+    PinRequest,
 )
 from jobhub.domain.submission import Submission
 
@@ -99,6 +100,12 @@ class Calls:
     def force_complete(self, job_id: UUID, *, result: Mapping[str, Any] | None, reason: str | None) -> Call[JobView]:
         body = ForceCompleteRequest(result=None if result is None else dict(result), reason=reason)
         return self._call("POST", f"/jobs/admin/{job_id}/force-complete", JobView, body=body, is_repeatable=False)
+
+    def pin(self, job_id: UUID, *, reason: str | None) -> Call[JobView]:
+        return self._call("PUT", f"/jobs/admin/{job_id}/pin", JobView, body=PinRequest(reason=reason))
+
+    def unpin(self, job_id: UUID, *, reason: str | None) -> Call[JobView]:
+        return self._call("DELETE", f"/jobs/admin/{job_id}/pin", JobView, query=_query(reason=reason))
 
     def clean_up(self, *, days_old: int, include_cancelled: bool, dry_run: bool) -> Call[CleanUpView]:
         query = _query(days_old=days_old, dry_run=dry_run, include="cancelled" if include_cancelled else None)

@@ -46,6 +46,22 @@ def test_a_job_is_completed_by_hand(admin, user):
     assert "is completed" in again.stderr
 
 
+def test_a_pinned_job_is_kept_by_a_clean_up_until_it_is_unpinned(admin, user):
+    job_id = json.loads(user("jobs", "submit", "demo.sleep", "seconds=0", "--wait", "--json").stdout)["id"]
+
+    pinned = json.loads(admin("jobs", "pin", job_id, "--reason", "look at it", "--json").stdout)
+    admin("jobs", "cleanup", "--days-old", "0", "--yes")
+    shown = user("jobs", "get", job_id).stdout
+    unpinned = json.loads(admin("jobs", "unpin", job_id, "--json").stdout)
+    admin("jobs", "cleanup", "--days-old", "0", "--yes")
+
+    assert pinned["pinned_at"]
+    assert "pinned_at\t" in shown
+    assert unpinned["pinned_at"] is None
+    user("jobs", "get", job_id, status=4)
+    assert "an administrator" in user("jobs", "pin", job_id, status=3).stderr
+
+
 def test_a_clean_up_asks_before_it_deletes(admin, user):
     job_id = json.loads(user("jobs", "submit", "demo.sleep", "seconds=0", "--wait", "--json").stdout)["id"]
 

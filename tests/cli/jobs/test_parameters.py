@@ -100,6 +100,7 @@ def test_where_the_schema_allows_more_anything_goes():
         ("+10m", NOW + timedelta(minutes=10)),
         ("+2h", NOW + timedelta(hours=2)),
         ("+3d", NOW + timedelta(days=3)),
+        ("-7d", NOW - timedelta(days=7)),
         ("2026-12-24T18:00:00+01:00", datetime(2026, 12, 24, 17, tzinfo=UTC)),
         ("2026-12-24 18:00Z", datetime(2026, 12, 24, 18, tzinfo=UTC)),
     ],
@@ -115,7 +116,7 @@ def test_a_time_without_an_offset_is_that_of_this_machine():
     assert read_time("2026-12-24T18:00", now=NOW) == datetime(2026, 12, 24, 18).astimezone()
 
 
-@pytest.mark.parametrize("text", ["soon", "10m", "+10", "+99999999999999d", "25:00", ""])
+@pytest.mark.parametrize("text", ["soon", "10m", "+10", "+99999999999999d", "-99999999999999d", "25:00", ""])
 def test_what_is_no_time_is_refused(text):
     with pytest.raises(ValueError, match="is no time"):
         read_time(text, now=NOW)

@@ -81,10 +81,19 @@ def _find_type(job_types: Sequence[JobTypeView], name: str) -> JobTypeView:
     return found
 
 
-def list_jobs(*, statuses: Sequence[str], job_types: Sequence[str], tags: Sequence[str], limit: int, as_json: bool) -> None:
+def list_jobs(
+    *,
+    statuses: Sequence[str],
+    job_types: Sequence[str],
+    tags: Sequence[str],
+    after: datetime | None,
+    before: datetime | None,
+    limit: int,
+    as_json: bool,
+) -> None:
     """The user's jobs."""
     with connected() as client:
-        found = client.list_jobs(status=statuses, job_type=job_types, tag=tags, limit=limit)
+        found = client.list_jobs(status=statuses, job_type=job_types, tag=tags, created_after=after, created_before=before, limit=limit)
         if as_json:
             for job in found:
                 print_json(job)
@@ -113,16 +122,17 @@ def watch(job_ids: Sequence[UUID], *, as_json: bool) -> None:
 def cancel(job_ids: Sequence[UUID], *, reason: str | None, as_json: bool) -> None:
     """Cancel jobs, one after the other."""
     with connected() as client:
-        _print_all([client.cancel(job_id, reason=reason) for job_id in job_ids], as_json=as_json)
+        print_all([client.cancel(job_id, reason=reason) for job_id in job_ids], as_json=as_json)
 
 
 def retry(job_ids: Sequence[UUID], *, as_json: bool) -> None:
     """Retry jobs, one after the other."""
     with connected() as client:
-        _print_all([client.retry(job_id) for job_id in job_ids], as_json=as_json)
+        print_all([client.retry(job_id) for job_id in job_ids], as_json=as_json)
 
 
-def _print_all(jobs: Sequence[JobView], *, as_json: bool) -> None:
+def print_all(jobs: Sequence[JobView], *, as_json: bool) -> None:
+    """Jobs as a list."""
     if as_json:
         for job in jobs:
             print_json(job)
@@ -178,3 +188,15 @@ def _parameter_text(name: str, described: dict[str, Any], defaults: dict[str, An
     if is_required:
         return f"{rules} required"
     return f"{rules} default {msgspec.json.encode(defaults[name]).decode()}" if name in defaults else rules
+
+
+def show_me(*, as_json: bool) -> None:
+    """Whose login it is, and their limits."""
+    with connected() as client:
+        me = client.me()
+        if as_json:
+            print_json(me)
+            return
+        print_fields([("email", me.email), ("role", me.role.value), ("id", me.id)])
+        rows = [(name.replace("_", " "), getattr(me.usage, name), getattr(me.limits, name)) for name in me.limits.__struct_fields__]
+        print_rows(("limit", "used", "of"), [(name, used, "no limit" if most is None else most) for name, used, most in rows])

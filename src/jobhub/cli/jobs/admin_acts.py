@@ -1,12 +1,13 @@
 """What the commands for administrators do."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import BinaryIO
 from uuid import UUID
 
 import rich_click as click
 
-from jobhub.cli.jobs.acts import read_object
+from jobhub.cli.jobs.acts import print_all, read_object
 from jobhub.cli.jobs.connection import connected
 from jobhub.cli.jobs.exits import Exit
 from jobhub.cli.jobs.printing import HEADINGS, print_fields, print_job, print_json, print_rows, row_of
@@ -19,6 +20,8 @@ def list_all_jobs(
     statuses: Sequence[str],
     job_types: Sequence[str],
     tags: Sequence[str],
+    after: datetime | None,
+    before: datetime | None,
     limit: int,
     owner: str | None,
     worker: UUID | None,
@@ -27,7 +30,17 @@ def list_all_jobs(
 ) -> None:
     """Everybody's jobs."""
     with connected() as client:
-        found = client.list_all_jobs(status=statuses, job_type=job_types, tag=tags, limit=limit, owner=owner, worker=worker, text=text)
+        found = client.list_all_jobs(
+            status=statuses,
+            job_type=job_types,
+            tag=tags,
+            created_after=after,
+            created_before=before,
+            limit=limit,
+            owner=owner,
+            worker=worker,
+            text=text,
+        )
         if as_json:
             for job in found:
                 print_json(job)
@@ -105,6 +118,18 @@ def force_complete(job_id: UUID, *, result: BinaryIO | None, reason: str | None,
     with connected() as client:
         job = client.force_complete(job_id, result=read_object(result) if result else None, reason=reason)
         (print_json if as_json else print_job)(job)
+
+
+def pin(job_ids: Sequence[UUID], *, reason: str | None, as_json: bool) -> None:
+    """Keep jobs from clean-ups, one after the other."""
+    with connected() as client:
+        print_all([client.pin(job_id, reason=reason) for job_id in job_ids], as_json=as_json)
+
+
+def unpin(job_ids: Sequence[UUID], *, reason: str | None, as_json: bool) -> None:
+    """Let clean-ups have jobs again, one after the other."""
+    with connected() as client:
+        print_all([client.unpin(job_id, reason=reason) for job_id in job_ids], as_json=as_json)
 
 
 def clean_up(*, days_old: int, include_cancelled: bool, dry_run: bool, is_sure: bool, as_json: bool) -> None:

@@ -1,10 +1,10 @@
-"""`jobhub jobs` for administrators: all, stats, queue, force-complete, cleanup. Not here: what they do (`admin_acts`)."""
+"""`jobhub jobs` for administrators: all, stats, queue, force-complete, pin, unpin, cleanup. Not here: what they do (`admin_acts`)."""
 
 from typing import Any, BinaryIO
 
 import rich_click as click
 
-from jobhub.cli.jobs.commands import as_json, filters, one_job
+from jobhub.cli.jobs.commands import as_json, filters, one_job, some_jobs
 
 
 @click.command("all")
@@ -52,8 +52,30 @@ def force_complete(job_id: Any, result: BinaryIO | None, reason: str | None, as_
 
 
 @click.command()
+@some_jobs
+@click.option("--reason", help="For the audit log.")
+@as_json
+def pin(job_ids: tuple[Any, ...], reason: str | None, as_json: bool) -> None:
+    """Keep jobs from every clean-up (administrators)."""
+    from jobhub.cli.jobs import admin_acts
+
+    admin_acts.pin(job_ids, reason=reason, as_json=as_json)
+
+
+@click.command()
+@some_jobs
+@click.option("--reason", help="For the audit log.")
+@as_json
+def unpin(job_ids: tuple[Any, ...], reason: str | None, as_json: bool) -> None:
+    """Let clean-ups have jobs again (administrators)."""
+    from jobhub.cli.jobs import admin_acts
+
+    admin_acts.unpin(job_ids, reason=reason, as_json=as_json)
+
+
+@click.command()
 @click.option("--days-old", type=click.IntRange(0, 36_500), default=30, show_default=True, help="Finished at least so long ago.")
-@click.option("--include-cancelled", is_flag=True, help="Not only completed jobs. Failed ones are always kept.")
+@click.option("--include-cancelled", is_flag=True, help="Not only completed jobs. Failed and pinned ones are always kept.")
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @as_json
@@ -66,5 +88,5 @@ def cleanup(days_old: int, include_cancelled: bool, dry_run: bool, yes: bool, as
 
 def add_to(group: click.Group) -> None:
     """Put them into a group."""
-    for command in (list_all, stats, queue, force_complete, cleanup):
+    for command in (list_all, stats, queue, force_complete, pin, unpin, cleanup):
         group.add_command(command)

@@ -1,4 +1,4 @@
-"""`jobhub jobs` for everybody: submit, list, get, watch, cancel, retry, attempts, types. Not here: what they do (`acts`)."""
+"""`jobhub jobs` for everybody: submit, list, get, watch, cancel, retry, attempts, types, me. Not here: what they do (`acts`)."""
 
 from typing import Any
 
@@ -13,10 +13,23 @@ one_job = click.argument("job_id", metavar="JOB_ID", type=click.UUID)
 some_jobs = click.argument("job_ids", metavar="JOB_ID…", nargs=-1, required=True, type=click.UUID)
 
 
+def _moment(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
+    from datetime import UTC, datetime
+
+    from jobhub.cli.jobs.parameters import read_time
+
+    try:
+        return None if text is None else read_time(text, now=datetime.now(UTC))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 def filters(command: Any) -> Any:
     """The options of every list."""
     for option in (
         click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many, newest first."),
+        click.option("--before", callback=_moment, help="Only those submitted before this time."),
+        click.option("--after", callback=_moment, help="Only those submitted after this time: -2h, -7d or 2026-11-24T18:00."),
         click.option("--tag", "tags", multiple=True, help="Only with this tag; repeat it for several, all of them."),
         click.option("--type", "job_types", multiple=True, help="Only of this job type; repeat it for several, any of them."),
         click.option("--status", "statuses", multiple=True, type=STATUSES, help="Only with this status; repeat it for several."),
@@ -138,3 +151,12 @@ def types(job_type: str | None, as_json: bool) -> None:
     from jobhub.cli.jobs import acts
 
     acts.list_job_types(job_type, as_json=as_json)
+
+
+@jobs.command()
+@as_json
+def me(as_json: bool) -> None:
+    """Show who you are, and how much of your limits is used."""
+    from jobhub.cli.jobs import acts
+
+    acts.show_me(as_json=as_json)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 _INTEGER = re.compile(r"[-+]?\d+", re.ASCII)
-_AHEAD = re.compile(r"\+(\d+)([smhd])", re.ASCII)
+_FROM_NOW = re.compile(r"([-+]\d+)([smhd])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 Schema = Mapping[str, Any]
@@ -93,8 +93,8 @@ def _refuse(constant: str) -> Any:
 
 
 def read_time(text: str, *, now: datetime) -> datetime:
-    """`+90s`, `+10m`, `+2h`, `+3d`, or a date and time; without an offset that of this machine. Raises ValueError."""
-    if match := _AHEAD.fullmatch(text):
+    """`+90s`, `+10m`, `-2h`, `-3d`, or a date and time; without an offset that of this machine. Raises ValueError."""
+    if match := _FROM_NOW.fullmatch(text):
         try:
             return now + timedelta(**{_UNITS[match[2]]: int(match[1])})
         except OverflowError:
@@ -102,4 +102,4 @@ def read_time(text: str, *, now: datetime) -> datetime:
     try:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):
-        raise ValueError(f"{text!r} is no time: say +10m, +2h, +3d, or 2026-12-24T18:00.") from None
+        raise ValueError(f"{text!r} is no time: say +10m, -2h, +3d, or 2026-12-24T18:00.") from None

@@ -112,6 +112,6 @@ def print_job(job: JobView) -> None:
             *((name, getattr(job, name)) for name in ("parameters", "tags", "priority", "result", "error_code", "error_message")),
             ("attempt", f"{job.attempt} of at most {job.max_attempts} that fail" if job.max_attempts > 1 else job.attempt),
             *((name, getattr(job, name)) for name in ("scheduled_for", "created_at", "started_at", "completed_at")),
-            *((name, getattr(job, name)) for name in ("cancel_requested_at", "intervened_by", "intervention_reason")),
+            *((name, getattr(job, name)) for name in ("cancel_requested_at", "intervened_by", "intervention_reason", "pinned_at")),
         ]
     )
