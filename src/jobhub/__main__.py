@@ -1,5 +1,6 @@
 """`jobhub` and `python -m jobhub`: the command line, with errors that the operator can mend printed as one sentence."""
 
+import io
 import sys
 
 from jobhub.domain.errors import OperatorError, Refusal
@@ -16,6 +17,9 @@ _EXTRAS = {
 
 def main() -> None:
     """Run the command line; 1 for what the operator has to put right."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # titles may hold what the terminal's encoding hasn't
     try:
         from jobhub.cli.main import jobhub
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.xdist_group("client")
 
 def test_a_new_package_passes_its_own_tests_and_runs(tmp_path):
     directory = tmp_path / "shop_jobs"
-    written = run("new", str(directory))
+    written = run("new", str(directory), PATH="/usr/bin:/bin")
 
     environ = clean_environ() | {"PYTHONDONTWRITEBYTECODE": "1"}
     tests = subprocess.run(
@@ -37,6 +37,7 @@ def test_a_new_package_passes_its_own_tests_and_runs(tmp_path):
 
     assert written.returncode == 0, written.stderr
     assert "shop_jobs/shop_jobs/jobs.py" in written.stdout
+    assert f"export PYTHON={sys.executable}" in written.stdout  # no python3 of that path has jobhub
     assert "3 passed" in tests.stdout, tests.stdout + tests.stderr
     assert json.loads(tried.stdout.splitlines()[-1]) == {"to": 2, "be": 2, "or": 1, "not": 1}
     assert not [file for file in directory.rglob("*") if file.is_file() and "mypackage" in file.read_text()]

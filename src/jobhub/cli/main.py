@@ -1,6 +1,7 @@
 """The `jobhub` command and its sub-commands. Not here: what they do (`cli.commands`, `cli.up`)."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,9 @@ def new(directory: Path) -> None:
 
     for file in write_package(directory):
         click.echo(file)
-    click.echo(f"\nNext: cd {directory} && make try && make test && make run")
+    click.echo(f"\nNext: cd {directory}, then `make try`, `make run`, and `make test`, which needs pytest.")
+    if Path(shutil.which("python3") or "").parent != Path(sys.executable).parent:
+        click.echo(f"Before that: export PYTHON={sys.executable}")
 
 
 @jobhub.command()

@@ -58,7 +58,7 @@ def _parameters(declared: JobType, given: Sequence[str]) -> dict[str, Any]:
 
 
 def _show(report: Report) -> None:
-    _say(f"{report.percentage:g} % {report.message or ''}".rstrip())
+    _say(f"{report.percentage:.0f} % {report.message or ''}".rstrip())
 
 
 def _say(text: str) -> None:

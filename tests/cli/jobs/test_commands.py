@@ -1,6 +1,8 @@
 """`jobhub jobs` for everybody, as scripts use it: what is printed, and the exit status."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -102,6 +104,53 @@ def test_a_list_is_lines_of_fields_newest_first(user):
     assert [(line[0], line[2], line[5]) for line in lines] == [(ids[1], "pending", "Job 2"), (ids[0], "cancelled", "Job 1")]
     assert [json.loads(line)["id"] for line in pending] == [ids[1]]
     assert len(limited) == 1
+
+
+@pytest.mark.parametrize("command", [("get",), ("get", "--json")])
+def test_words_that_the_locale_does_not_know_are_shown_all_the_same(user, command):
+    job_id = user("jobs", "submit", "demo.sleep", "--at", "+1h", "--title", "日本 →").stdout.strip()
+
+    shown = user("jobs", *command, job_id, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0").stdout
+
+    assert ('"title":"日本 →"' if "--json" in command else "title\t\\u65e5\\u672c \\u2192\n") in shown
+
+
+def test_whoever_stops_reading_is_told_nothing(user):
+    for _ in range(3):
+        user("jobs", "submit", "demo.sleep", "--at", "+1h")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jobhub", "jobs", "list", "--json"],
+        env=user.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.close()
+
+    said = process.stderr.read()
+
+    assert process.wait(30) == 1
+    assert said == ""
+    process.stderr.close()
+
+
+def test_a_list_is_of_a_span_of_time(user):
+    job_id = user("jobs", "submit", "demo.sleep", "--at", "+1h").stdout.strip()
+
+    assert user("jobs", "list", "--after", "-1h").stdout.startswith(job_id)
+    assert user("jobs", "list", "--before", "-1h").stdout == ""
+    assert "is no time" in user("jobs", "list", "--after", "lately", status=2).stderr
+
+
+def test_one_is_told_who_one_is_and_how_much_of_the_limits_is_used(user, account):
+    user("jobs", "submit", "demo.sleep", "--at", "+1h")
+
+    shown = user("jobs", "me").stdout.splitlines()
+
+    assert shown[0] == f"email\t{account[0]}"
+    assert "pending jobs\t1\t10000" in shown
+    assert "submits per minute\t1\tno limit" in shown
+    assert json.loads(user("jobs", "me", "--json").stdout)["usage"]["pending_jobs"] == 1
 
 
 def test_a_failed_job_is_retried_and_its_attempts_are_listed(user):

@@ -92,6 +92,26 @@ def test_a_file_that_is_no_list_of_logins_is_named(nobody, file):
     assert str(file) in nobody("jobs", "list", status=1).stderr
 
 
+def test_a_full_disk_is_told_and_what_was_kept_stays(nobody, jobhub_up, account, file):
+    login = ["login", jobhub_up.url, "--email", account[0], "--password-stdin"]
+    nobody(*login, stdin=account[1])
+    kept = file.read_text()
+
+    # No byte may be written to any file.
+    done = subprocess.run(
+        ["bash", "-c", 'ulimit -f 0; exec "$@"', "-", sys.executable, "-m", "jobhub", *login],
+        env=nobody.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+        input=account[1],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"jobhub: The login can't be kept in {file} (File too large)")
+    assert file.read_text() == kept
+
+
 def test_a_password_that_leaves_the_machine_unencrypted_is_warned_of(nobody):
     said = nobody("login", "http://jobs.invalid", "--email", "a@b", "--password-stdin", stdin="x\n", status=6).stderr
 

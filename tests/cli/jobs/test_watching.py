@@ -31,6 +31,22 @@ def test_a_job_is_shown_moving_until_it_is_finished(user, client):
     assert "completed" in screen.shown
 
 
+def test_a_narrow_terminal_shows_how_it_goes_rather_than_the_id(user, client):
+    job = client.submit("demo.steps", {"steps": 4, "seconds_per_step": 0.5}, title="Watch me")
+
+    with terminal("jobs", "watch", str(job.id), environ=user.environ, columns=40) as screen:
+        screen.end()
+    with terminal("jobs", "list", environ=user.environ, columns=40) as listed:
+        listed.end()
+
+    assert str(job.id)[:8] not in screen.shown
+    assert "Watch me" in screen.shown
+    assert "━" in screen.shown
+    assert re.search("running .*%", screen.shown)
+    assert str(job.id) in listed.shown
+    assert "Watch me" in listed.shown
+
+
 def test_ctrl_c_asks_whether_to_cancel_and_yes_cancels(user, client):
     job = client.submit("demo.steps", {"steps": 100, "seconds_per_step": 0.3}, title="Endless")
 

@@ -40,9 +40,10 @@ def console() -> Console:
 
 
 def print_json(value: Any) -> None:
-    """One line of JSON."""
-    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    """One line of JSON, in UTF-8 whatever the locale is."""
     sys.stdout.flush()
+    sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
+    sys.stdout.buffer.flush()
 
 
 def print_rows(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -57,7 +58,7 @@ def print_fields(fields: Iterable[tuple[str, Any]]) -> None:
 
 def _print(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, overflow: OverflowMethod) -> None:
     out = console()
-    if not out.is_terminal:
+    if not out.is_terminal or (headings and out.width < _NARROW):
         for row in rows:
             print("\t".join(_BREAKS.sub(" ", printable(_text(cell))) for cell in row))
         return
@@ -71,6 +72,7 @@ def _print(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, overflow: 
     out.print(table)
 
 
+_NARROW = 60  # columns; a table would show ids and nothing else
 _IDS = ("id", "worker")  # whole, or they are of no use
 
 

@@ -51,13 +51,26 @@ class Profiles:
         """Keep a login under a name, or with None forget it."""
         with self.locked():
             profiles = {other: kept for other, kept in self.read().items() if other != name}
-            write_private(self.file, msgspec.json.encode(profiles if profile is None else profiles | {name: profile}))
+            self.write(profiles if profile is None else profiles | {name: profile})
+
+    def write(self, profiles: Mapping[str, Profile]) -> None:
+        """Replace all there are; while it is locked. Raises OperatorError: the disk is full, or the like."""
+        try:
+            write_private(self.file, msgspec.json.encode(profiles))
+        except OSError as error:
+            raise self._not_kept(error) from error
+
+    def _not_kept(self, error: OSError) -> OperatorError:
+        return OperatorError(f"The login can't be kept in {self.file} ({error.strerror}): put that right, and log in again.")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from changing it. Not twice in one thread."""
-        self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self.file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        """Keep other processes from changing it. Not twice in one thread. Raises OperatorError: it can't be."""
+        try:
+            self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self.file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise self._not_kept(error) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
@@ -89,4 +102,4 @@ class ProfileTokens(Tokens):
         profiles = self._profiles.read()
         if self._name in profiles:
             fresh = msgspec.structs.replace(profiles[self._name], access_token=pair.access_token, refresh_token=pair.refresh_token)
-            write_private(self._profiles.file, msgspec.json.encode(profiles | {self._name: fresh}))
+            self._profiles.write(profiles | {self._name: fresh})

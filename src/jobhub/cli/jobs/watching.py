@@ -20,6 +20,7 @@ from jobhub.client import Client
 from jobhub.contract.jobs import JobView
 from jobhub.domain.jobs import JobStatus
 
+_NARROW = 97  # columns; beyond the id there would be no place for the rest
 MAX_ROWS = 30  # those that changed last; a terminal has no more, and the eye neither
 
 
@@ -66,12 +67,14 @@ class _Shown:
 
     def table(self) -> RenderableType:
         """Those that changed last, newest job first."""
+        is_narrow = self.live is not None and self.live.console.width < _NARROW
         table = Table.grid(padding=(0, 1))
-        for least in (36, 12, 9, 24, 12):
+        for least in (8, 9, 8, 8) if is_narrow else (36, 12, 9, 24, 12):
             table.add_column(no_wrap=True, overflow="ellipsis", min_width=least)
         hidden = len(self.jobs) - MAX_ROWS
         for job in sorted([*self.jobs.values()][-MAX_ROWS:], key=lambda job: job.id, reverse=True):
-            table.add_row(cell_text(job.id), cell_text(job.title), cell_text(job.status), _bar(job), cell_text(_remark(job)))
+            row = (cell_text(job.title), cell_text(job.status), _bar(job, width=8 if is_narrow else 24), cell_text(_remark(job)))
+            table.add_row(*row if is_narrow else (cell_text(job.id), *row))
         return Group(table, Text(f"and {hidden} more")) if hidden > 0 else table
 
     @property
@@ -84,9 +87,9 @@ class _Shown:
         return bool(self.wanted) and self.wanted <= self.jobs.keys() and not self.open
 
 
-def _bar(job: JobView) -> ProgressBar:
+def _bar(job: JobView, *, width: int) -> ProgressBar:
     colour = COLOURS[job.status] if job.status is not JobStatus.PENDING else "bar.complete"
-    return ProgressBar(total=100, completed=job.progress_percentage, width=24, complete_style=colour, finished_style=colour)
+    return ProgressBar(total=100, completed=job.progress_percentage, width=width, complete_style=colour, finished_style=colour)
 
 
 def _remark(job: JobView) -> str:
