@@ -22,6 +22,8 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 # looks after all of them.
 suppress_warnings = ["misc.highlighting_failure", "myst.xref_missing"]
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_title = f"jobhub {release}"
 html_show_sphinx = False
 html_copy_source = False
