@@ -32,9 +32,19 @@ def console_steps(document: str) -> list[Step]:
         for line in block.splitlines():
             if line.startswith("$ "):
                 steps.append(Step(line[2:], []))
+            elif _goes_on(steps[-1]):
+                steps[-1].command += "\n" + line
             else:
                 steps[-1].expected.append(line)
     return steps
+
+
+def _goes_on(step: Step) -> bool:
+    """Whether the shell would wait for the rest of a command: of a text in quotes, of a here-document, or after a backslash."""
+    if step.expected:
+        return False
+    read = subprocess.run(["bash", "-n", "-c", step.command], capture_output=True, text=True, timeout=10)
+    return step.command.endswith("\\") or bool(read.stderr)
 
 
 def run_steps(steps: list[Step], *, environ: dict[str, str], directory: Path) -> list[list[str]]:
