@@ -15,11 +15,12 @@ _CHANGES = re.compile(r" -d | -X |^echo|&$")
 _SHORT_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-…")
 # What differs from run to run: times, versions, and how far a job is that goes on.
 _VARYING = (
+    re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
     re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"),
     re.compile(r'(?<="version":)\d+'),
     re.compile(r'(?<=etag: ")\d+|(?<=^id: )\d+'),
     re.compile(r'(?<="progress_percentage":)(?!100\b)\d+'),
-    re.compile(r"(?<=Step )\d+"),
+    re.compile(r'(?<=Step )\d+|(?<="receipt":")\w+'),
     re.compile(r"(?<=administrator admin@jobhub.localhost )\S+"),
     re.compile(r"(?<=postgresql: version )[\d.]+|(?<=schema: at )\d+|(?<=database's are )[\d.]+(?= s apart)"),
 )

@@ -125,7 +125,11 @@ def test_the_guides_show_what_they_say(guides, directory):
     dsn = re.search(r'"dsn":\s*"([^"]+)"', (directory / ".jobhub" / "up.json").read_text())[1]
     report_url = re.sub(r"//[^@/]*@", "//jobhub_report@", dsn)
 
-    for step in steps("docs/writing-handlers.md", replaced={"JOBHUB_HANDLERS=shop_jobs make run": f"{MAKE} run"}):
+    tried = "JOBHUB_HANDLERS=shop_jobs jobhub run shop.count_words text='to be or not to be'"
+    for step in steps(
+        "docs/writing-handlers.md",
+        replaced={"JOBHUB_HANDLERS=shop_jobs make run": f"{MAKE} run >/dev/null", tried: f"{tried} 2>&1"},
+    ):
         shell.follow(step)
     for step in steps("docs/watching-jobs.md", beside=started):
         shell.follow(Step(SUBMIT, []))

@@ -59,7 +59,7 @@ def test_a_pinned_job_is_kept_by_a_clean_up_until_it_is_unpinned(admin, user):
     assert "pinned_at\t" in shown
     assert unpinned["pinned_at"] is None
     user("jobs", "get", job_id, status=4)
-    assert "administrators" in user("jobs", "pin", job_id, status=3).stderr
+    assert "an administrator" in user("jobs", "pin", job_id, status=3).stderr
 
 
 def test_a_clean_up_asks_before_it_deletes(admin, user):
