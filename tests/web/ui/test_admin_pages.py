@@ -86,6 +86,7 @@ async def test_a_number_of_failures_leads_to_these_jobs(root_browser, carol, sql
     for title, code, days in (("the one", "boom", 1), ("another error", "fire", 1), ("long ago", "boom", 6)):
         job_id = make_job(sql, carol, status="failed", error_code=code, title=title)
         sql.execute("UPDATE jobs SET created_at = now() - make_interval(hours => %s) WHERE id = %s", [days * 24 - 12, job_id])
+    sql.execute("SELECT count_history_into_stats()")
 
     page = (await root_browser.get("/ui/admin/failures")).text
     row = next(row for row in page.split("<tr>") if "boom" in row)
