@@ -6,7 +6,7 @@ Not here: what is told, and when (`services.streams`).
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -25,7 +25,7 @@ from jobhub.web.resources import Resources, UserRequest
 from jobhub.web.schemas import job_view
 
 Ticket = Annotated[str | None, QueryParameter(max_length=100, description="From POST /auth/ticket, instead of the Authorization header")]
-Events = AsyncGenerator[PlacedJob | None, None]
+Told = TypeVar("Told")
 
 _RECONNECT = b"retry: 2000\n\n"  # milliseconds; a restarted server is back in about this time
 _HEARTBEAT = b": still here\n\n"
@@ -36,10 +36,12 @@ _HEADERS = [
 ]
 
 
-class EventStream(Response[bytes]):
+class EventStream(Response[bytes], Generic[Told]):
     """The events of one stream, sent until they end, the client hangs up or the process is told to stop."""
 
-    def __init__(self, events: Events, *, encode: Callable[[PlacedJob], bytes], user: User, resources: Resources) -> None:
+    def __init__(
+        self, events: AsyncGenerator[Told | None, None], *, encode: Callable[[Told], bytes], user: User, resources: Resources
+    ) -> None:
         super().__init__(b"")
         self._events = events
         self._encode = encode
@@ -60,8 +62,8 @@ class EventStream(Response[bytes]):
         if not is_head:
             async with aclosing(self._events) as events:
                 await _send_part(send, _RECONNECT)
-                async for placed in events:
-                    await _send_part(send, self._encode(placed) if placed else _HEARTBEAT)
+                async for told in events:
+                    await _send_part(send, _HEARTBEAT if told is None else self._encode(told))
             if self._live.jobs.is_over:
                 await _send_part(send, _GOODBYE)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -83,7 +85,7 @@ class EventController(Controller):
     @get("/{job_id:uuid}/events", media_type="text/event-stream", summary="Follow a job")
     async def follow(
         self, request: UserRequest, job_id: FromPath[UUID], resources: NamedDependency[Resources], ticket: Ticket = None
-    ) -> EventStream:
+    ) -> EventStream[PlacedJob]:
         """Server-Sent Events: `job` with the whole job, `id:` its version. The current state comes first, so a reconnect misses nothing;
         then every change, at most four a second; a comment every 15 s. The stream ends after the final state.
         """
@@ -91,13 +93,17 @@ class EventController(Controller):
         return _stream(request, resources, lambda follower: follower.job(job_id))
 
     @get("/events", media_type="text/event-stream", summary="Follow your jobs")
-    async def follow_own(self, request: UserRequest, resources: NamedDependency[Resources], ticket: Ticket = None) -> EventStream:
+    async def follow_own(
+        self, request: UserRequest, resources: NamedDependency[Resources], ticket: Ticket = None
+    ) -> EventStream[PlacedJob]:
         """As the events of one job, for your 1,000 newest: first all of them as they are, oldest first, then each that changes or is new.
         The stream has no end.
         """
         return _stream(request, resources, lambda follower: follower.own_jobs())
 
 
-def _stream(request: UserRequest, resources: Resources, follow: Callable[[Follower], Events]) -> EventStream:
+def _stream(
+    request: UserRequest, resources: Resources, follow: Callable[[Follower], AsyncGenerator[PlacedJob | None, None]]
+) -> EventStream[PlacedJob]:
     follower = Follower(resources.db, resources.live, request.user, lambda: active_user(resources.accounts, request.user.id))
     return EventStream(follow(follower), encode=_event, user=request.user, resources=resources)

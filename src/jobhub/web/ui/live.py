@@ -17,7 +17,7 @@ from jobhub.domain.errors import FieldError, InvalidInput
 from jobhub.domain.users import User
 from jobhub.services import accounts, sessions, waiting
 from jobhub.services.jobs import PlacedJob
-from jobhub.services.streams import Follower, StreamLimit
+from jobhub.services.streams import EVENTS_SECONDS, Follower, News, StreamLimit
 from jobhub.web.events import EventStream
 from jobhub.web.resources import Resources, UserRequest
 from jobhub.web.schemas import utc_now
@@ -25,12 +25,14 @@ from jobhub.web.ui.rendering import fragment
 from jobhub.web.ui.rows import Row
 
 MAX_ROWS = 100
-# All open pages together ask for so many whole pages a second; with few of them each goes by static/live.js.
+# All open pages together ask for so many whole pages a second, and are told so often of changes; with few of them each goes by
+# static/live.js, and is told at once.
 PAGES_PER_SECOND = 10
+EVENTS_PER_SECOND = 100
 
 
 @get("/events", media_type="text/event-stream")
-async def list_events(request: UserRequest, resources: NamedDependency[Resources]) -> EventStream:
+async def list_events(request: UserRequest, resources: NamedDependency[Resources]) -> EventStream[PlacedJob | News]:
     """Of the rows `?rows=ID.VERSION,…`; with `newest=1` also when there is a newer job of one's own; with `owners=1` as administrators see
     them.
     """
@@ -38,16 +40,16 @@ async def list_events(request: UserRequest, resources: NamedDependency[Resources
     shows_owners = request.query_params.get("owners") == "1" and request.user.is_admin
     events = _follower(request, resources).page(shown, newest=request.query_params.get("newest") == "1")
     owners = await _owners(resources, shown) if shows_owners else {}
-    encode = partial(_row_event, shown=shown, owners=owners, streams=resources.streams)
+    encode = partial(_row_event, owners=owners, streams=resources.streams)
     return EventStream(events, encode=encode, user=request.user, resources=resources)
 
 
 @get("/jobs/{job_id:uuid}/events", media_type="text/event-stream")
-async def job_events(request: UserRequest, job_id: FromPath[UUID], resources: NamedDependency[Resources]) -> EventStream:
+async def job_events(request: UserRequest, job_id: FromPath[UUID], resources: NamedDependency[Resources]) -> EventStream[News]:
     """Of one job, until it has ended."""
     await waiting.read(resources.live, job_id, by=request.user)  # a 404 can't be said later
     encode = partial(_news, streams=resources.streams)
-    return EventStream(_follower(request, resources).job(job_id), encode=encode, user=request.user, resources=resources)
+    return EventStream(_follower(request, resources).news_of_job(job_id), encode=encode, user=request.user, resources=resources)
 
 
 def _follower(request: UserRequest, resources: Resources) -> Follower:
@@ -57,7 +59,10 @@ def _follower(request: UserRequest, resources: Resources) -> Follower:
     async def look_again() -> User:
         return await sessions.user_of(resources.db, session_id, is_use=False)
 
-    return Follower(resources.db, resources.live, request.user, look_again)
+    def pause_seconds() -> float:
+        return max(EVENTS_SECONDS, resources.streams.total / EVENTS_PER_SECOND)
+
+    return Follower(resources.db, resources.live, request.user, look_again, pause_seconds=pause_seconds)
 
 
 def _read_rows(text: str) -> dict[UUID, int]:
@@ -78,16 +83,16 @@ async def _owners(resources: Resources, shown: dict[UUID, int]) -> dict[UUID, st
     return {owner_id: await accounts.email_of(resources.accounts, owner_id) for owner_id in {job.owner_id for job in jobs}}
 
 
-def _row_event(placed: PlacedJob, *, shown: dict[UUID, int], owners: dict[UUID, str], streams: StreamLimit) -> bytes:
-    if placed.job.id not in shown:
-        return _news(placed, streams=streams)
-    row = Row(placed=placed, now=utc_now(), owner_email=owners.get(placed.job.owner_id))
+def _row_event(told: PlacedJob | News, *, owners: dict[UUID, str], streams: StreamLimit) -> bytes:
+    if isinstance(told, News):
+        return _news(told, streams=streams)
+    row = Row(placed=told, now=utc_now(), owner_email=owners.get(told.job.owner_id))
     html = fragment("parts.html", "job_row", row)
-    return _event("row", {"id": placed.job.id, "status": placed.job.status, "html": html, "pace_seconds": _pace_seconds(streams)})
+    return _event("row", {"id": told.job.id, "status": told.job.status, "html": html, "pace_seconds": _pace_seconds(streams)})
 
 
-def _news(placed: PlacedJob, *, streams: StreamLimit) -> bytes:
-    return _event("news", {"id": placed.job.id, "version": placed.job.version, "pace_seconds": _pace_seconds(streams)})
+def _news(told: News, *, streams: StreamLimit) -> bytes:
+    return _event("news", {"id": told.job_id, "version": told.version, "pace_seconds": _pace_seconds(streams)})
 
 
 def _pace_seconds(streams: StreamLimit) -> float:
