@@ -41,7 +41,6 @@ class OpenPage:
     async def keep(self) -> None:
         """Open it, follow it, and ask for it again when there is more to see; without end."""
         await asyncio.sleep(random.uniform(0, OPEN_WITHIN_SECONDS))
-        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
         page = await self._ask()
         stream, every = _STREAM.search(page), _EVERY.search(page)
         following = asyncio.create_task(self._follow(stream[1].decode().replace("&amp;", "&"))) if stream else None
@@ -61,12 +60,16 @@ class OpenPage:
         self._wanted.clear()
         self._asked_at = time.monotonic()
         self._counts["pages"] += 1
-        self._writer.write(f"GET {self._path} {self._head}".encode())
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        length = _LENGTH.search(head)
-        assert head.startswith(b"HTTP/1.1 200"), head
-        assert length
-        page = await self._reader.readexactly(int(length[1]))
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)  # the server has closed the last one, which was idle
+        try:
+            writer.write(f"GET {self._path} {self._head}".encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = _LENGTH.search(head)
+            assert head.startswith(b"HTTP/1.1 200"), head
+            assert length
+            page = await reader.readexactly(int(length[1]))
+        finally:
+            writer.close()
         self._rows = {job_id.decode(): (version.decode(), status.decode()) for job_id, version, status in _ROW.findall(page)}
         return page
 

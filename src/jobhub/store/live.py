@@ -19,8 +19,10 @@ JOBS_PAUSE_SECONDS = 0.02
 # A stream shows each job at most four times a second; a look reads up to a thousand rows for each owner.
 OWNERS_PAUSE_SECONDS = 0.25
 _OWNERS_AT_ONCE = 20
-# An open page is looked at by somebody who blinks; a look at two hundred of them takes some milliseconds.
+# An open page is looked at by somebody who blinks. All pages are looked at together, a hundred a second if there are many: a page is some
+# thirty jobs, and whoever submits needs the process more.
 PAGES_PAUSE_SECONDS = 0.5
+_SECONDS_PER_PAGE = 0.01
 # Each may carry megabytes of result, and they are in memory together.
 _READS_AT_ONCE = 20
 _READ_STATEMENTS_AT_ONCE = 2
@@ -58,7 +60,9 @@ class Live:
         self.turns = asyncio.Semaphore(_TURNS)
         self.jobs: Watch[UUID, Marks] = Watch(self._look_at_jobs, pause_seconds=JOBS_PAUSE_SECONDS)
         self.owners: Watch[UUID, Marks] = Watch(self._look_at_owners, pause_seconds=OWNERS_PAUSE_SECONDS)
-        self.pages: Watch[PageKey, Marks] = Watch(self._look_at_pages, pause_seconds=PAGES_PAUSE_SECONDS)
+        self.pages: Watch[PageKey, Marks] = Watch(
+            self._look_at_pages, pause_seconds=PAGES_PAUSE_SECONDS, pause_seconds_each=_SECONDS_PER_PAGE
+        )
         self._reads: Batches[tuple[UUID, UUID | None], Job | None] = Batches(
             self._read, max_items=_READS_AT_ONCE, at_once=_READ_STATEMENTS_AT_ONCE
         )
@@ -108,17 +112,20 @@ class Live:
 
     async def _look_at_pages(self, known: Mapping[PageKey, Marks]) -> dict[PageKey, Marks]:
         """Of what a page knows only what it shows is kept: a newest job that isn't the newest any more is nobody's to watch."""
-        pairs = sorted({(job_id, mark.version) for marks in known.values() for job_id, mark in marks.items()})
+        pairs = list({(job_id, mark.version) for marks in known.values() for job_id, mark in marks.items()})
         rows = await self._db.fetch("changed_jobs", job_ids=[pair[0] for pair in pairs], versions=[pair[1] for pair in pairs])
         changed = {row["job_id"]: None if row["version"] is None else Mark(row["version"], row["is_finished"]) for row in rows}
         newest = await self._newest_of({key.newest_of for key in known if key.newest_of})
         present: dict[PageKey, Marks] = {}
         for key, marks in known.items():
-            shown = {job_id: changed.get(job_id, mark) for job_id, mark in marks.items() if job_id in key.job_ids}
-            if key.newest_of in newest:
-                job_id, mark = newest[key.newest_of]
-                shown[job_id] = marks[job_id] if job_id in marks and marks[job_id].version == mark.version else mark
-            present[key] = {job_id: mark for job_id, mark in shown.items() if mark is not None}
+            job_id, mark = newest.get(key.newest_of, (None, None))
+            is_newest_known = mark is None or (job_id in marks and marks[job_id].version == mark.version)
+            if is_newest_known and changed.keys().isdisjoint(marks):
+                continue
+            shown = {shown_id: changed.get(shown_id, marks[shown_id]) for shown_id in key.job_ids if shown_id in marks}
+            if job_id is not None:
+                shown[job_id] = marks[job_id] if is_newest_known else mark
+            present[key] = {shown_id: now for shown_id, now in shown.items() if now is not None}
         return present
 
     async def _newest_of(self, owner_ids: set[UUID]) -> dict[UUID | None, tuple[UUID, Mark]]:

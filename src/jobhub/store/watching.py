@@ -25,12 +25,20 @@ _log = structlog.get_logger("jobhub.store")
 class Watch(Generic[Key, State]):
     """Calls `look`, again and again until nobody waits any more: given the states that are known, it answers those that are others now.
 
+    Between two looks are `pause_seconds`, and `pause_seconds_each` for each who waits if that is longer.
     A look that fails is repeated a second later: an outage of the database ends no wait.
     """
 
-    def __init__(self, look: Callable[[Mapping[Key, State]], Awaitable[Mapping[Key, State]]], *, pause_seconds: float) -> None:
+    def __init__(
+        self,
+        look: Callable[[Mapping[Key, State]], Awaitable[Mapping[Key, State]]],
+        *,
+        pause_seconds: float,
+        pause_seconds_each: float = 0.0,
+    ) -> None:
         self._look = look
         self._pause_seconds = pause_seconds
+        self._pause_seconds_each = pause_seconds_each
         self._waiting: dict[asyncio.Future[State], tuple[Key, State]] = {}
         self._looking: asyncio.Task[None] | None = None
         self.is_over = False
@@ -72,8 +80,10 @@ class Watch(Generic[Key, State]):
             while self._waiting:
                 started_at = time.monotonic()
                 was_answered = await self._look_once()
-                seconds = max(self._pause_seconds, _PAUSES_PER_LOOK * (time.monotonic() - started_at))
-                await asyncio.sleep(min(seconds, _LONGEST_PAUSE_SECONDS) if was_answered else _LONGEST_PAUSE_SECONDS)
+                took_seconds = time.monotonic() - started_at
+                seconds = max(self._pause_seconds, min(_PAUSES_PER_LOOK * took_seconds, _LONGEST_PAUSE_SECONDS))
+                seconds = max(seconds, self._pause_seconds_each * len(self._waiting))
+                await asyncio.sleep(seconds if was_answered else _LONGEST_PAUSE_SECONDS)
         finally:
             self._looking = None
 
