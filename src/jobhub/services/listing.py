@@ -74,7 +74,8 @@ async def list_jobs(db: Database, where: JobFilter, request: PageRequest, *, key
     offset = 0 if after else ((request.page or 1) - 1) * request.per_page
     # One more than asked for tells whether there is a next page.
     found = await store.list_jobs(db, where, offset=offset, limit=request.per_page + 1, after=after)
-    total = total or await store.count_jobs(db, where)
+    if total is None:
+        total = await store.count_jobs(db, where)
     shown = found[: request.per_page]
     return Page(
         jobs=await all_placed(db, [owned.job for owned in shown]),

@@ -87,7 +87,7 @@ class Follower:
 
     def news_of_job(self, job_id: UUID) -> AsyncGenerator[News | None, None]:
         """As `job`, but says only that there is another version: for who reads the job otherwise."""
-        return self._follow(self._live.jobs, job_id, _name, until_finished=True)
+        return self._follow(self._live.jobs, job_id, self._name_visible, until_finished=True)
 
     def own_jobs(self) -> AsyncGenerator[PlacedJob | None, None]:
         """The user's 1,000 newest jobs as they are, oldest first, then those of them that change or are new. As `job`, but without end."""
@@ -143,6 +143,12 @@ class Follower:
         for start in range(0, len(job_ids), _JOBS_AT_ONCE):
             for placed in await self._read(job_ids[start : start + _JOBS_AT_ONCE]):
                 yield placed, placed.job.id, mark_of(placed.job)
+
+    async def _name_visible(self, news: Marks) -> AsyncGenerator[tuple[News, UUID, Mark], None]:
+        """Read in turn with others, since an administrator may be one no more; but not placed in the queue."""
+        for job_id in news:
+            if job := await self._live.read(job_id, owner_id=scope_of(self._user)):
+                yield News(job_id, job.version), job_id, mark_of(job)
 
     async def _read(self, job_ids: Sequence[UUID]) -> list[PlacedJob]:
         return await all_placed(self._db, await self._live.read_all(job_ids, owner_id=scope_of(self._user)))

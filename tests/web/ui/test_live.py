@@ -118,6 +118,19 @@ async def test_the_stream_of_a_job_ends_with_the_job(served, carol, sql):
     assert rest == [("news", {"id": str(job_id), "version": 2, "pace_seconds": 0.1}), None]
 
 
+async def test_who_is_an_administrator_no_more_hears_nothing_of_others_jobs(served, root, carol, sql):
+    job_id = make_job(sql, carol, status="running")
+    headers = await cookies_of(served, root)
+    async with stream(served, headers, f"/ui/jobs/{job_id}/events") as events:
+        first = await events.next()
+        sql.execute("UPDATE users SET role = 'user' WHERE id = %s", [root.id])
+        progress(sql, job_id, 40)
+        then = await events.next()
+
+    assert first[0] == "news"
+    assert then is None
+
+
 async def test_the_more_pages_are_open_the_less_often_each_is_to_ask_for_all_of_it(served, carol, sql):
     job_id = make_job(sql, carol, status="running")
     headers = await cookies_of(served, carol)
