@@ -55,6 +55,8 @@ times AS (
     FROM job_time_stats_unfolded AS change
     WHERE change.change_id = ANY(ARRAY(SELECT taken.id FROM taken))
     GROUP BY change.resolution, change.at, change.job_type, change.bucket
+    -- In the order in which statistics read them, so that a histogram lies on a page or two.
+    ORDER BY change.resolution, change.at, change.job_type, change.bucket
     ON CONFLICT (resolution, at, job_type, bucket) DO UPDATE SET
         waiting = job_time_stats.waiting + excluded.waiting,
         processing = job_time_stats.processing + excluded.processing

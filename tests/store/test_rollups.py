@@ -217,6 +217,19 @@ async def test_what_commits_after_a_fold_is_folded_by_the_next_one(db, sql, alic
     assert drift(sql) == []
 
 
+async def test_a_histogram_lies_on_few_pages(db, sql):
+    sql.execute(
+        "INSERT INTO job_stat_changes (at, job_type, outcome, attempts, waiting_buckets, processing_buckets)"
+        " SELECT now(), 'test.' || nth, 'completed', 100, buckets, buckets"
+        " FROM generate_series(1, 20) AS nth, (SELECT array_agg(n::smallint) AS buckets FROM generate_series(1, 100) AS n) AS all_of_them"
+    )
+
+    await fold_all(db)
+
+    pages = sql.execute("SELECT count(DISTINCT (ctid::text::point)[0]) FROM job_time_stats GROUP BY resolution, at, job_type")
+    assert {row.count for row in pages} <= {1, 2, 3}
+
+
 async def test_a_late_change_counts_in_the_spans_that_are_kept(db, sql):
     for age in ("6 days", "8 days", "399 days", "401 days"):
         sql.execute(

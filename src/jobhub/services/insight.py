@@ -119,11 +119,11 @@ def _by_type(counts: dict[str, Counts], finished: list[Finished], times: dict[st
 
 
 def _processing(finished: Iterable[Finished], times: Iterable[Measured]) -> Durations:
-    return _durations(sum(one.processing_seconds for one in finished), added_up(one.processing for one in times))
+    return _durations(sum(one.processing_seconds for one in finished), added_up([one.processing for one in times]))
 
 
 def _waiting(finished: Iterable[Finished], times: Iterable[Measured]) -> Durations:
-    return _durations(sum(one.waiting_seconds for one in finished), added_up(one.waiting for one in times))
+    return _durations(sum(one.waiting_seconds for one in finished), added_up([one.waiting for one in times]))
 
 
 def _durations(seconds: float, histogram: Histogram) -> Durations:
