@@ -12,16 +12,17 @@ from typing import Any
 from jobhub.domain.jobs import JobStatus
 from jobhub.services import clean_up
 from jobhub.store import jobs
-from jobhub.store.database import Database, Session
+from jobhub.store.database import Database
 from jobhub.store.jobs import Act
 from jobhub.store.retention import Cutoff
+from jobhub.store.session import Session
 
 
 class TimedSession(Session):
     """Tells how long each batch took."""
 
     def __init__(self, session: Session) -> None:
-        super().__init__(session._db, session._connection, session._answer_seconds)
+        super().__init__(session._connection, session._answers)
 
     async def fetch_row(self, name: str, **parameters: Any) -> Any:
         began_at = time.perf_counter()

@@ -161,3 +161,16 @@ def make_registry(*more: Any) -> Registry:
     for handler in (echo, sleep, admin_only, *more):
         setattr(module, handler.__name__, handler)
     return Registry.from_modules([module])
+
+
+def leave_indexes_nearly_empty(sql, owner) -> None:
+    """One in a hundred of 5,000 jobs stays, spread over all pages."""
+    sql.execute(
+        "INSERT INTO jobs (id, owner_id, job_type, queue, title, parameters, due_at, status, completed_at)"
+        " SELECT ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, %s, 'test.echo', 'default', 'x', '{}', now(), 'completed',"
+        " now()"
+        " FROM generate_series(1, 5000) AS n",
+        [owner.id],
+    )
+    sql.execute("DELETE FROM jobs WHERE right(id::text, 2) <> '50'")
+    sql.execute("VACUUM jobs")

@@ -73,7 +73,7 @@ LIMIT 100;
 
 -- name: list_vacuum_faults
 -- What keeps PostgreSQL from tidying up behind the queue, or shows that it doesn't.
--- params:  open_seconds, dead_rows: from how long an open transaction, and how many dead rows, is a fault; index_bytes: no smaller index is
+-- params:  open_seconds, dead_rows: from how long an open transaction, and how many dead rows, is a fault
 -- returns: one row per fault: fault, a sentence that says what to do; none if all is well
 SELECT
     format(
@@ -93,19 +93,5 @@ SELECT
 FROM pg_stat_user_tables AS tables
 WHERE tables.relid IN ('jobs'::regclass, 'job_attempts'::regclass, 'procrastinate_jobs'::regclass, 'claims'::regclass)
     AND tables.n_dead_tup > greatest(:dead_rows::bigint, tables.n_live_tup)
-UNION ALL
--- A page of an index is freed once nothing is on it: a few jobs that stay keep all pages of those that went. An entry takes 40 to 150 bytes.
-SELECT
-    format(
-        '%s takes %s for %s rows, since clean-ups left a few on each of its pages: REINDEX INDEX CONCURRENTLY %s',
-        indexes.relname, pg_size_pretty(pg_relation_size(indexes.oid)), tables.reltuples, indexes.relname
-    )
-FROM pg_index
-INNER JOIN pg_class AS indexes ON pg_index.indexrelid = indexes.oid
-INNER JOIN pg_class AS tables ON pg_index.indrelid = tables.oid
-WHERE tables.oid IN ('jobs'::regclass, 'job_attempts'::regclass, 'tagged_jobs'::regclass)
-    AND indexes.relam = (SELECT pg_am.oid FROM pg_am WHERE pg_am.amname = 'btree')
-    AND tables.reltuples >= 0
-    AND pg_relation_size(indexes.oid) > greatest(:index_bytes::bigint, 400 * tables.reltuples)
 ORDER BY fault
 LIMIT 100;

@@ -199,6 +199,19 @@ SELECT pg_try_advisory_lock(7203641858) AS locked;
 -- returns: one row: whether this session had it
 SELECT pg_advisory_unlock(7203641858) AS unlocked;
 
+-- name: commit_without_waiting
+-- From now on this session's commits do not wait for the disk. A crash may undo the last second of them, in their order.
+-- returns: one row
+SELECT set_config('synchronous_commit', 'off', false);
+
+-- name: commit_with_waiting
+-- This session's commits wait again, with the one of this statement, which writes something, for all before.
+-- returns: one row
+-- test:    tests/services/test_clean_up.py
+SELECT
+    set_config('synchronous_commit', (SELECT pg_settings.reset_val FROM pg_settings WHERE pg_settings.name = 'synchronous_commit'), false),
+    pg_logical_emit_message(true, 'jobhub', 'cleaned up');
+
 -- name: is_chore_due
 -- Whether nobody has begun something for so long.
 -- params:  chore; every_seconds

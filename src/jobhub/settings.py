@@ -44,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retention: tuple[RetentionRule, ...] = ()
     retention_attempts: timedelta | None = None
     retention_audit: timedelta | None = None
+    reindex_hour: int = 3
     log_level: str = "INFO"
 
 
@@ -60,6 +61,7 @@ _RANGES = {
     "health_min_workers": (0, 10_000),
     "concurrency": (1, 10_000),
     "shutdown_grace_seconds": (0, 86_400),
+    "reindex_hour": (-1, 23),
 }
 _MIN_AUDIT_AGE = timedelta(days=30)  # younger entries the database doesn't let go
 _RETENTION = {

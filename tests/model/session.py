@@ -4,7 +4,7 @@ from typing import Any
 
 import asyncpg
 
-from jobhub.store.database import bind
+from jobhub.store.statements import bind
 
 
 class Session:

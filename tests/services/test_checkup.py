@@ -100,11 +100,11 @@ async def test_a_transaction_left_open_is_told_with_its_process(db, dsn, sql):
     with psycopg.connect(dsn, application_name="forgotten") as other:
         other.execute("SELECT 1")
 
-        faults = await list_vacuum_faults(db, open_seconds=0, dead_rows=10, index_bytes=2**26)
+        faults = await list_vacuum_faults(db, open_seconds=0, dead_rows=10)
 
         assert [f"process {other.info.backend_pid}, forgotten" in fault for fault in faults] == [True]
         assert f"pg_terminate_backend({other.info.backend_pid})" in faults[0]
-    assert await list_vacuum_faults(db, open_seconds=0, dead_rows=10, index_bytes=2**26) == []
+    assert await list_vacuum_faults(db, open_seconds=0, dead_rows=10) == []
 
 
 async def test_dead_rows_beyond_the_live_ones_are_told(db, sql, alice):
@@ -116,29 +116,28 @@ async def test_dead_rows_beyond_the_live_ones_are_told(db, sql, alice):
     sql.execute("SELECT pg_stat_force_next_flush()")
 
     async with asyncio.timeout(15):
-        while not (faults := await list_vacuum_faults(db, open_seconds=3600, dead_rows=0, index_bytes=2**26)):
+        while not (faults := await list_vacuum_faults(db, open_seconds=3600, dead_rows=0)):
             await asyncio.sleep(0.1)
 
     assert faults[0].startswith("jobs has ")
     assert "run VACUUM jobs" in faults[0]
 
 
-async def test_an_index_that_a_clean_up_left_nearly_empty_is_told(db, sql, alice):
-    sql.execute(
-        "INSERT INTO jobs (id, owner_id, job_type, queue, title, parameters, due_at, status, completed_at)"
-        " SELECT ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, %s, 'test.echo', 'default', 'x', '{}', now(), 'completed',"
-        " now()"
-        " FROM generate_series(1, 5000) AS n",
-        [alice.id],
-    )
-    sql.execute("VACUUM jobs")
-    assert await list_vacuum_faults(db, open_seconds=0, dead_rows=10**9, index_bytes=2**16) == []
+async def test_an_index_that_a_clean_up_left_nearly_empty_is_told(db, dsn, sql, alice, monkeypatch):
+    factories.leave_indexes_nearly_empty(sql, alice)
+    monkeypatch.setattr(checkup, "INDEX_BYTES", 2**16)
 
-    sql.execute("DELETE FROM jobs WHERE right(id::text, 2) <> '50'")
-    sql.execute("VACUUM jobs")
+    found = await finding(db, dsn, "vacuum")
 
-    faults = await list_vacuum_faults(db, open_seconds=0, dead_rows=10**9, index_bytes=2**16)
-    assert "jobs_pkey" in {fault.partition(" ")[0] for fault in faults}
-    sql.execute("REINDEX INDEX CONCURRENTLY jobs_pkey")
-    faults = await list_vacuum_faults(db, open_seconds=0, dead_rows=10**9, index_bytes=2**16)
-    assert "jobs_pkey" not in {fault.partition(" ")[0] for fault in faults}
+    assert not found.ok
+    assert " MiB for 50 rows" in found.detail
+    assert "REINDEX INDEX CONCURRENTLY jobs_" in found.advice
+
+
+async def test_an_index_that_was_left_unfinished_is_told(db, dsn, sql):
+    sql.execute("CREATE INDEX jobs_pkey_ccnew ON jobs (id)")
+    sql.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'jobs_pkey_ccnew'::regclass")
+
+    found = await finding(db, dsn, "vacuum")
+
+    assert (found.ok, found.advice) == (False, "if none is at it, DROP INDEX CONCURRENTLY jobs_pkey_ccnew")

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
@@ -9,8 +10,11 @@ import psycopg
 import pytest
 
 from jobhub.domain.errors import CleanUpInProgress, DatabaseUnavailable
+from jobhub.domain.jobs import JobStatus
 from jobhub.services import clean_up as service
+from jobhub.store.database import Database
 from jobhub.store.jobs import Act
+from jobhub.store.retention import Cutoff
 from jobhub.store.statements import statements
 from tests import factories
 from tests.store.test_rollups import fold_all
@@ -50,6 +54,18 @@ async def test_what_is_kept_is_walked_over_once_and_a_batch_is_on_record_each(db
     recorded = [row.details["deleted"]["test.echo"] for row in sql.execute("SELECT details FROM audit_log ORDER BY id").fetchall()]
     assert recorded == [500, 1000, 1000]
     assert count(sql, "jobs") == 2500
+
+
+async def test_batches_do_not_wait_for_the_disk_but_the_end_does(dsn, sql, alice):
+    fill(sql, alice.id, 10)
+    async with Database.open(dsn, max_size=1, application_name="a test", settings={"synchronous_commit": "on"}) as db:
+        async with service.alone(db) as session:
+            assert await session._connection.fetchval("SHOW synchronous_commit") == "off"
+            await service.sweep(session, [Cutoff(status=JobStatus.COMPLETED, before=datetime.now(UTC))], details={}, act=ACT)
+            written = sql.execute("SELECT pg_current_wal_insert_lsn() AS at").fetchone().at
+        flushed = sql.execute("SELECT pg_current_wal_flush_lsn() >= %s::pg_lsn AS all_of_it", [written]).fetchone()
+
+    assert flushed.all_of_it
 
 
 @pytest.mark.parametrize("are_folded", [False, True], ids=["unfolded", "folded"])

@@ -9,8 +9,9 @@ import pytest
 from jobhub.domain.jobs import AttemptOutcome, JobStatus, Outcome
 from jobhub.domain.limits import Limits
 from jobhub.store import dispatch, jobs, repair
-from jobhub.store.database import Database, bind
+from jobhub.store.database import Database
 from jobhub.store.jobs import Act, Refused
+from jobhub.store.statements import bind
 from jobhub.store.submissions import Submissions
 from tests.factories import job_row, make_job, make_user, make_worker
 from tests.store.test_submissions import a_key, blocked, columns, new_job, stored_ids, submit, submit_all

@@ -12,9 +12,9 @@ from psycopg.types.json import Jsonb
 from jobhub.domain.jobs import AttemptOutcome, JobStatus, Outcome
 from jobhub.store import dispatch
 from jobhub.store import jobs as store
-from jobhub.store.database import bind
 from jobhub.store.dispatch import FRONT
 from jobhub.store.jobs import Act
+from jobhub.store.statements import bind
 from tests import factories
 from tests.factories import job_row, make_job, make_worker
 

@@ -6,8 +6,7 @@ import pytest
 
 from jobhub.postgres.files import sql_directory
 from jobhub.store import statements as module
-from jobhub.store.database import bind
-from jobhub.store.statements import parse, statements
+from jobhub.store.statements import bind, parse, statements
 
 # (text, what goes to the server, its parameters)
 CASES = [

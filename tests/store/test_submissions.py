@@ -10,8 +10,9 @@ import pytest
 from jobhub.domain.errors import DatabaseUnavailable, InvalidInput
 from jobhub.store import jobs
 from jobhub.store import submissions as module
-from jobhub.store.database import Database, bind
+from jobhub.store.database import Database
 from jobhub.store.jobs import IdempotencyKey, NewJob
+from jobhub.store.statements import bind
 from jobhub.store.submissions import Submissions
 from tests import factories
 from tests.factories import job_row, make_job, make_worker

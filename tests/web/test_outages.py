@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from jobhub.store import database
+from jobhub.domain.errors import DatabaseUnavailable
+from jobhub.store import answers
 from jobhub.store.patience import patience
 from jobhub.web import edge
 from tests import factories
@@ -98,7 +99,7 @@ async def test_a_black_hole_under_a_long_statement(dsn, registry, admin, sql):
 
 async def test_a_long_statement_may_take_longer_than_others(dsn, registry, admin, sql, monkeypatch):
     monkeypatch.setattr(edge, "DATABASE_SECONDS", 0.5)
-    monkeypatch.setattr(database, "_WATCH_SECONDS", 0.1)
+    monkeypatch.setattr(answers, "_WATCH_SECONDS", 0.1)
     async with api_on(dsn, registry) as api:
         with sql.transaction():
             sql.execute("LOCK TABLE procrastinate_jobs")
@@ -190,7 +191,7 @@ async def test_statements_share_the_patience_of_a_request(db, sql):
         started_at = loop.time()
         with patience(0.5):
             for _ in range(5):
-                with pytest.raises(database.DatabaseUnavailable):
+                with pytest.raises(DatabaseUnavailable):
                     await db.fetch("list_users")
         assert loop.time() - started_at < BOUND_SECONDS
     assert await db.fetch("list_users") == []

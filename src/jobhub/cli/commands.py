@@ -80,6 +80,7 @@ def run_worker_process(settings: Settings) -> int:
         grace_seconds=settings.shutdown_grace_seconds,
         max_running_jobs=settings.max_running_jobs,
         retention=Policy(rules=settings.retention, attempts=settings.retention_attempts, audit=settings.retention_audit),
+        reindex_hour=settings.reindex_hour,
     )
 
     async def run() -> None:

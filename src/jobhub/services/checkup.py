@@ -10,7 +10,9 @@ import msgspec
 from jobhub import __version__
 from jobhub.services import insight, readiness
 from jobhub.services.insight import Thresholds
+from jobhub.services.reindexing import INDEX_BYTES
 from jobhub.store import health as store
+from jobhub.store import indexes
 from jobhub.store.database import Database
 from jobhub.store.health import ServerClock
 from jobhub.store.reporting import ReportFailed, count_report
@@ -21,7 +23,6 @@ DRIFT_DAYS = 7  # the report takes as long as there are jobs in it
 DRIFT_SECONDS = 10.0
 OPEN_SECONDS = 3600.0  # a report may take its time
 DEAD_ROWS = 100_000  # of a small table that many are nothing
-INDEX_BYTES = 64 * 2**20  # a smaller index is no burden, however empty
 _ADVICE = {
     "oldest_due_job": "start workers or raise JOBHUB_CONCURRENCY; see that some worker takes the queue and knows the job type",
     "live_workers": "start one with `jobhub worker`; if some run, their log says why they can't reach the database",
@@ -83,12 +84,36 @@ async def _setup(db: Database) -> list[Finding]:
     setup = [Finding("setup", False, *_split(fault)) for fault in await readiness.setup_faults(db)]
     vacuum = [
         Finding("vacuum", False, *_split(fault))
-        for fault in await store.list_vacuum_faults(db, open_seconds=OPEN_SECONDS, dead_rows=DEAD_ROWS, index_bytes=INDEX_BYTES)
+        for fault in await store.list_vacuum_faults(db, open_seconds=OPEN_SECONDS, dead_rows=DEAD_ROWS)
     ]
+    vacuum += await _indexes(db)
     return [
         *(setup or [Finding("setup", True, "triggers, indexes and autovacuum are as they should be")]),
         *(vacuum or [Finding("vacuum", True, "nothing keeps PostgreSQL from tidying up")]),
     ]
+
+
+async def _indexes(db: Database) -> list[Finding]:
+    """A worker makes such indexes anew at night: so it may not, or is told not to, or is never there at that hour."""
+    bloated = [
+        Finding(
+            "vacuum",
+            False,
+            f"{one.name} takes {one.bytes / 2**20:,.0f} MiB for {one.rows:,} rows, since clean-ups left a few on each of its pages",
+            f"have a look at JOBHUB_REINDEX_HOUR, or REINDEX INDEX CONCURRENTLY {one.name}",
+        )
+        for one in await indexes.list_bloated_indexes(db, index_bytes=INDEX_BYTES)
+    ]
+    unfinished = [
+        Finding(
+            "vacuum",
+            False,
+            f"{one.name} is what a REINDEX left that did not finish, or one that is at it now: each write goes to it, and nothing reads it",
+            f"if none is at it, DROP INDEX CONCURRENTLY {one.name}",
+        )
+        for one in await indexes.list_unfinished_indexes(db)
+    ]
+    return [*bloated, *unfinished]
 
 
 def _split(fault: str) -> tuple[str, str | None]:

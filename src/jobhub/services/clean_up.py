@@ -16,14 +16,15 @@ from jobhub.domain.jobs import JobStatus
 from jobhub.domain.spans import LENGTHS, Resolution, begin_of
 from jobhub.store import jobs, reports, retention
 from jobhub.store.connections import AWAY
-from jobhub.store.database import Database, Session
+from jobhub.store.database import Database
 from jobhub.store.jobs import Act
 from jobhub.store.retention import Cutoff, Place
+from jobhub.store.session import Session
 
 T = TypeVar("T")
 
-# Of the time a clean-up lasts, it keeps the server busy for a third: what claims and submits need comes first.
-_PAUSE_PER_WORK = 2.0
+# Of the time a clean-up lasts, it keeps the server busy for a fifth: what claims and submits need comes first.
+_PAUSE_PER_WORK = 4.0
 # Old jobs that were just being changed are looked for again so often, after so long: who changes one holds it for a statement.
 _MORE_LOOKS = 5
 _LOOK_AGAIN_SECONDS = 0.5
@@ -93,6 +94,8 @@ async def _cutoffs(db: Database, days_old: int, include_cancelled: bool) -> tupl
 async def alone(db: Database) -> AsyncIterator[Session]:
     """A connection of its own, and the lock that lets one clean-up run at a time, until the block ends.
 
+    A batch that a crash undoes is found again by the next run, so only the end of the block waits for the disk.
+
     Raises:
         CleanUpInProgress: somebody else has the lock.
     """
@@ -100,7 +103,9 @@ async def alone(db: Database) -> AsyncIterator[Session]:
         if not await retention.try_clean_up_lock(session):
             raise CleanUpInProgress
         try:
+            await retention.commit_without_waiting(session)
             yield session
+            await retention.commit_with_waiting(session)
         finally:
             with suppress(*AWAY):  # it is dead, its lock with it, and what the block raised says so
                 await retention.clean_up_unlock(session)

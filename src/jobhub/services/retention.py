@@ -12,9 +12,10 @@ from jobhub.domain.errors import CleanUpInProgress
 from jobhub.domain.retention import RetentionRule, write_age, write_rules
 from jobhub.services.clean_up import alone, sweep, unhurried
 from jobhub.store import jobs, retention
-from jobhub.store.database import Database, Session
+from jobhub.store.database import Database
 from jobhub.store.jobs import Act
 from jobhub.store.retention import AttemptPlace, Cutoff
+from jobhub.store.session import Session
 
 EVERY = timedelta(hours=1)
 _CHORE = "retention"

@@ -1,14 +1,14 @@
 """A pool of connections to PostgreSQL, and running statements on them.
 
 Everything that can go wrong because the server is away, starting, stopping or full becomes `DatabaseUnavailable` here, and only here.
-Not here: how a connection is made (`store.connections`), what the statements are (`store.statements`, sql/queries/) and what their
-rows mean (the other modules of `store`).
+Not here: how a connection is made (`store.connections`) and its answer waited for (`store.answers`), several statements on one of them
+(`store.session`), what the statements are (`store.statements`, sql/queries/) and what their rows mean (the other modules of `store`).
 """
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import asyncpg
@@ -16,11 +16,13 @@ import msgspec
 import structlog
 
 from jobhub.domain.errors import DatabaseUnavailable, FilterTooBroad
-from jobhub.store.connections import AWAY, Connector, connect, raise_unavailable
+from jobhub.store.answers import Answers, seconds_left, terminate
+from jobhub.store.connections import AWAY, Connector, raise_unavailable
 from jobhub.store.connections import Connection as PgConnection
 from jobhub.store.patience import spending
 from jobhub.store.refusals import REFUSED, raise_refusal
-from jobhub.store.statements import Statement, statements
+from jobhub.store.session import Runner, Session
+from jobhub.store.statements import Statement
 
 T = TypeVar("T")
 
@@ -29,9 +31,6 @@ ACQUIRE_TIMEOUT_SECONDS = 2.0
 # How long a statement may take, with the wait for its connection, unless its header grants it more or its pool does.
 ANSWER_TIMEOUT_SECONDS = 2.5
 LISTING_SECONDS = 5.0  # what indexes lead to takes some milliseconds; who asks for more had better narrow it
-# A statement that may take longer is given up all the same once the server answers nobody: asked so often, and so long.
-_WATCH_SECONDS = 1.5
-_SIGN_OF_LIFE_SECONDS = 1.0
 
 # A transaction that lost a race with another one may simply be tried again.
 _LOST_RACE = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
@@ -47,7 +46,7 @@ class PoolUse(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
 
 
-class Database:
+class Database(Runner):
     """A pool of connections and the means to run named statements on it.
 
     One statement is one transaction unless it runs inside `transaction()`. A statement that got no answer in time may have been committed
@@ -58,7 +57,7 @@ class Database:
         self._pool = pool
         self._connector = connector
         self._dsn = dsn
-        self._answer_seconds = answer_seconds
+        self._answers = Answers(dsn, answer_seconds)
         self._lost_at: float | None = None
 
     @classmethod
@@ -94,21 +93,6 @@ class Database:
         idle = self._pool.get_idle_size()
         return PoolUse(busy=self._pool.get_size() - idle, idle=idle, limit=self._pool.get_max_size())
 
-    async def fetch(self, name: str, **parameters: Any) -> list[asyncpg.Record]:
-        """All rows of a statement."""
-        statement, values = bind(name, parameters)
-        return await self._run(statement, lambda connection, seconds: connection.fetch(statement.sql, *values, timeout=seconds))
-
-    async def fetch_row(self, name: str, **parameters: Any) -> asyncpg.Record | None:
-        """The first row of a statement, or None."""
-        statement, values = bind(name, parameters)
-        return await self._run(statement, lambda connection, seconds: connection.fetchrow(statement.sql, *values, timeout=seconds))
-
-    async def execute(self, name: str, **parameters: Any) -> None:
-        """Run a statement for its effect."""
-        statement, values = bind(name, parameters)
-        await self._run(statement, lambda connection, seconds: connection.execute(statement.sql, *values, timeout=seconds))
-
     async def fetch_composed(self, sql: str, values: list[Any]) -> list[asyncpg.Record]:
         """All rows of a SELECT that `store.listing` composed. Raises FilterTooBroad: it was still searching after `LISTING_SECONDS`."""
         statement = Statement("composed", sql, (), LISTING_SECONDS)
@@ -132,79 +116,51 @@ class Database:
         async with self._noting_outages():
             for tries_left in reversed(range(_TRIES)):
                 try:
-                    with _waiting(statement, self._answer_seconds) as until:
-                        async with self._pool.acquire(timeout=_left(until, ACQUIRE_TIMEOUT_SECONDS)) as connection:
-                            return await self.answer(connection, call, statement.limit_seconds or _left(until))
+                    with self._answers.waiting(statement) as until:
+                        async with self._pool.acquire(timeout=seconds_left(until, ACQUIRE_TIMEOUT_SECONDS)) as connection:
+                            return await self._answers.answer(connection, call, statement.limit_seconds or seconds_left(until))
                 except _LOST_RACE:
                     if not tries_left:
                         raise
         raise AssertionError("unreachable")
 
-    async def answer(self, connection: Any, call: Callable[[Any, float], Awaitable[T]], seconds: float) -> T:
-        """What the call returns within so many seconds. A connection that failed is ended: it may not know yet that it is dead."""
-        watch = asyncio.create_task(self._watch(connection)) if seconds > self._answer_seconds else None
-        try:
-            found = await call(connection, seconds)
-        except (*AWAY, asyncio.CancelledError):
-            _terminate(connection)
-            raise
-        finally:
-            if watch is not None:
-                watch.cancel()
-        _check_confirmed(connection)
-        return found
-
-    async def _watch(self, connection: Any) -> None:
-        """End a connection on which something long is running when the server does not even talk to newcomers any more."""
-        while True:
-            await asyncio.sleep(_WATCH_SECONDS)
-            try:
-                async with asyncio.timeout(_SIGN_OF_LIFE_SECONDS):
-                    newcomer = await connect(self._dsn, application_name="jobhub looks")
-                    newcomer.terminate()
-            except asyncpg.PostgresError:
-                pass  # refused, and so alive
-            except AWAY:
-                _terminate(connection)
-                return
-
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator["Session"]:
+    async def transaction(self) -> AsyncIterator[Session]:
         """One connection with a transaction around the block."""
         async with self.session() as session, session.transaction():
             yield session
 
     @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator["Session"]:
+    async def snapshot(self) -> AsyncIterator[Session]:
         """One connection on which all statements of the block see the same moment, and none can write."""
         async with self.session() as session, session.snapshot():
             yield session
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator["Session"]:
+    async def session(self) -> AsyncIterator[Session]:
         """One connection for several statements, each a transaction of its own."""
         async with self._noting_outages():
-            with spending(self._answer_seconds) as until:
-                acquiring = self._pool.acquire(timeout=_left(until, ACQUIRE_TIMEOUT_SECONDS))
+            with spending(self._answers.seconds) as until:
+                acquiring = self._pool.acquire(timeout=seconds_left(until, ACQUIRE_TIMEOUT_SECONDS))
                 connection = await acquiring.__aenter__()
             try:
-                yield Session(self, connection, self._answer_seconds)
+                yield Session(connection, self._answers)
             finally:
                 with suppress(*AWAY):  # it is dead, and what the block raised says so
-                    await self.answer(connection, lambda it, seconds: it.reset(timeout=seconds), ACQUIRE_TIMEOUT_SECONDS)
+                    await self._answers.answer(connection, lambda it, seconds: it.reset(timeout=seconds), ACQUIRE_TIMEOUT_SECONDS)
                 await acquiring.__aexit__(None, None, None)
 
     @asynccontextmanager
-    async def own_session(self) -> AsyncIterator["Session"]:
+    async def own_session(self) -> AsyncIterator[Session]:
         """A connection beside the pool, for what takes minutes; it ends with the block, and so does what its session has locked."""
         async with self._noting_outages():
-            with spending(self._answer_seconds) as until:
-                async with asyncio.timeout(_left(until)):
+            with spending(self._answers.seconds) as until:
+                async with asyncio.timeout(seconds_left(until)):
                     connection = await self._connector(self._dsn)
             try:
-                yield Session(self, connection, self._answer_seconds)
+                yield Session(connection, self._answers)
             finally:
-                _terminate(connection)
+                terminate(connection)
 
     @asynccontextmanager
     async def _noting_outages(self) -> AsyncIterator[None]:
@@ -229,90 +185,7 @@ class Database:
                 self._lost_at = None
 
 
-class Session:
-    """One connection held by one caller."""
-
-    def __init__(self, db: Database, connection: Any, answer_seconds: float) -> None:
-        self._db = db
-        self._connection = connection
-        self._answer_seconds = answer_seconds
-
-    def transaction(self) -> AbstractAsyncContextManager[None]:
-        """A transaction around the block."""
-        return self._within(self._connection.transaction())
-
-    def snapshot(self) -> AbstractAsyncContextManager[None]:
-        """The same for reading alone, with one snapshot for all of it."""
-        return self._within(self._connection.transaction(isolation="repeatable_read", readonly=True))
-
-    @asynccontextmanager
-    async def _within(self, transaction: Any) -> AsyncIterator[None]:
-        """asyncpg's own block hides why it ended behind a ROLLBACK that has no connection any more."""
-        await self._call(transaction.start)
-        try:
-            yield
-        except BaseException:
-            with suppress(*AWAY):
-                await self._call(transaction.rollback)
-            raise
-        await self._call(transaction.commit)
-
-    async def _call(self, act: Callable[[], Awaitable[None]]) -> None:
-        await self._db.answer(self._connection, lambda _connection, _seconds: act(), self._answer_seconds)
-
-    async def fetch(self, name: str, **parameters: Any) -> list[asyncpg.Record]:
-        """All rows of a statement."""
-        statement, values = bind(name, parameters)
-        return await self._run(statement, lambda connection, seconds: connection.fetch(statement.sql, *values, timeout=seconds))
-
-    async def fetch_row(self, name: str, **parameters: Any) -> asyncpg.Record | None:
-        """The first row of a statement, or None."""
-        statement, values = bind(name, parameters)
-        return await self._run(statement, lambda connection, seconds: connection.fetchrow(statement.sql, *values, timeout=seconds))
-
-    async def execute(self, name: str, **parameters: Any) -> None:
-        """Run a statement for its effect."""
-        statement, values = bind(name, parameters)
-        await self._run(statement, lambda connection, seconds: connection.execute(statement.sql, *values, timeout=seconds))
-
-    async def _run(self, statement: Statement, call: Callable[[Any, float], Awaitable[T]]) -> T:
-        with _waiting(statement, self._answer_seconds) as until:
-            return await self._db.answer(self._connection, call, statement.limit_seconds or _left(until))
-
-
 Connection = Database | Session
-
-
-def bind(name: str, parameters: dict[str, Any]) -> tuple[Statement, list[Any]]:
-    """The statement called `name` and the values of its parameters in order; a missing or surplus one is a KeyError."""
-    statement = statements()[name]
-    if len(parameters) != len(statement.parameters):
-        raise KeyError(f"{name} takes {statement.parameters}, not {tuple(parameters)}")
-    return statement, [parameters[parameter] for parameter in statement.parameters]
-
-
-def _waiting(statement: Statement, seconds: float) -> AbstractContextManager[float]:
-    """When a wait of so many seconds ends. What may take long costs no patience: it would leave none for what follows."""
-    return spending(seconds) if statement.limit_seconds is None else nullcontext(time.monotonic() + seconds)
-
-
-def _left(until: float, limit_seconds: float = float("inf")) -> float:
-    """Seconds until then, at most so many. Raises TimeoutError when there are none."""
-    if (seconds := until - time.monotonic()) <= 0:
-        raise TimeoutError("no time is left to wait for the database")
-    return min(limit_seconds, seconds)
-
-
-def _terminate(connection: Any) -> None:
-    with suppress(asyncpg.InterfaceError):  # the pool has noticed and taken it back already
-        connection.terminate()
-
-
-def _check_confirmed(connection: Any) -> None:
-    """Raise if the server has said that what it committed may not survive it."""
-    if connection.is_unconfirmed:
-        _terminate(connection)
-        raise asyncpg.ConnectionDoesNotExistError("the commit was not confirmed by the standby it has to wait for")
 
 
 async def _nothing_to_reset(_connection: asyncpg.Connection) -> None:

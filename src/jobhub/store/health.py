@@ -30,10 +30,9 @@ async def list_setup_faults(db: Connection) -> list[str]:
     return [row["fault"] for row in await db.fetch("list_setup_faults")]
 
 
-async def list_vacuum_faults(db: Connection, *, open_seconds: float, dead_rows: int, index_bytes: int) -> list[str]:
-    """What keeps PostgreSQL from tidying up, or is left of it, a sentence each: transactions open for so long, tables with that many dead
-    rows and more, indexes of that size and more that are nearly empty."""
-    rows = await db.fetch("list_vacuum_faults", open_seconds=open_seconds, dead_rows=dead_rows, index_bytes=index_bytes)
+async def list_vacuum_faults(db: Connection, *, open_seconds: float, dead_rows: int) -> list[str]:
+    """What keeps PostgreSQL from tidying up, a sentence each: transactions open for so long, tables with that many dead rows and more."""
+    rows = await db.fetch("list_vacuum_faults", open_seconds=open_seconds, dead_rows=dead_rows)
     return [row["fault"] for row in rows]
 
 

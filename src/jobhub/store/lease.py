@@ -13,8 +13,8 @@ import msgspec
 import psycopg
 
 from jobhub.domain.errors import DatabaseUnavailable
-from jobhub.store.database import bind
 from jobhub.store.dispatch import WorkerRow
+from jobhub.store.statements import bind
 
 # The server's own statement_timeout doesn't help if it is the server, or something on the way to it, that stands still.
 ANSWER_TIMEOUT_SECONDS = 6.0

@@ -118,6 +118,16 @@ async def clean_up_unlock(db: Connection) -> None:
     await db.execute("clean_up_unlock")
 
 
+async def commit_without_waiting(db: Connection) -> None:
+    """This session's commits do not wait for the disk any more."""
+    await db.execute("commit_without_waiting")
+
+
+async def commit_with_waiting(db: Connection) -> None:
+    """They do again, and what was committed before has reached it."""
+    await db.execute("commit_with_waiting")
+
+
 async def is_chore_due(db: Connection, chore: str, *, every: timedelta) -> bool:
     """Whether nobody has begun this for so long."""
     row = await db.fetch_row("is_chore_due", chore=chore, every_seconds=every.total_seconds())

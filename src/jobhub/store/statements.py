@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from typing import Any
 
 import msgspec
 
@@ -52,3 +53,11 @@ def parse(name: str, text: str) -> Statement:
     sql = _PARAMETER.sub(number, _COMMENT.sub("", text)).strip().rstrip(";")
     limit = _LIMIT.search(text)
     return Statement(name, f"/* {name} */ {sql}", tuple(order), float(limit[1]) if limit else None)
+
+
+def bind(name: str, parameters: dict[str, Any]) -> tuple[Statement, list[Any]]:
+    """The statement called `name` and the values of its parameters in order; a missing or surplus one is a KeyError."""
+    statement = statements()[name]
+    if len(parameters) != len(statement.parameters):
+        raise KeyError(f"{name} takes {statement.parameters}, not {tuple(parameters)}")
+    return statement, [parameters[parameter] for parameter in statement.parameters]

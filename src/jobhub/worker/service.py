@@ -20,6 +20,7 @@ from jobhub import __version__
 from jobhub.domain.errors import DatabaseUnavailable, OperatorError
 from jobhub.domain.job_types import Registry
 from jobhub.domain.spans import PASSING
+from jobhub.services.reindexing import reindex_daily
 from jobhub.services.retention import Policy, apply_policy
 from jobhub.store import dispatch, guessing, jobs, rollups, sessions, tickets, users
 from jobhub.store.database import Database
@@ -44,6 +45,7 @@ REPAIR_SECONDS = 10.0
 FOLD_SECONDS = 5.0  # what waits to be folded is read along with the rollups: the oftener, the less there is, and the more it costs
 HOUSEKEEPING_SECONDS = 600.0
 RETENTION_SECONDS = 60.0  # how often each worker looks whether the hour is over
+REINDEX_SECONDS = 300.0  # how often each worker looks whether it is the hour
 QUEUE_CHANNEL = "procrastinate_queue_v1#"  # Procrastinate's, per queue; ours is the other one
 STOP_CHANNEL = "jobhub_stop"  # payload: the worker that should look which of its jobs to stop
 
@@ -59,6 +61,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     grace_seconds: float = 10.0
     max_running_jobs: int = 0  # of one user, over all workers; 0 is no limit
     retention: Policy = Policy()
+    reindex_hour: int = -1  # UTC; below 0 never
 
 
 async def run_worker(options: WorkerOptions, registry: Registry) -> int:
@@ -218,6 +221,8 @@ async def _background(
         at_start.set()
         act = partial(_apply_retention, db, options.retention)
         work["retention"] = _every(RETENTION_SECONDS, "retention", act, at_once=at_start)
+    if options.reindex_hour >= 0:
+        work["reindex"] = _every(REINDEX_SECONDS, "reindex", lambda: _reindex(db, options.reindex_hour))
     tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
     try:
         with LoopWatchdog(manager.running):
@@ -265,6 +270,14 @@ async def _rescue(db: Database) -> None:
 async def _apply_retention(db: Database, policy: Policy) -> None:
     if removed := await apply_policy(db, policy):
         _log.info("retention_applied", **msgspec.structs.asdict(removed))
+
+
+async def _reindex(db: Database, hour: int) -> None:
+    reindexed = await reindex_daily(db, hour=hour)
+    if reindexed and reindexed.done:
+        _log.info("indexes_made_anew", indexes=reindexed.done)
+    if reindexed and reindexed.given_up:
+        _log.warning("indexes_not_made_anew", indexes=reindexed.given_up, advice="see `jobhub doctor`")
 
 
 async def _keep_house(db: Database) -> None:

@@ -1,0 +1,60 @@
+"""Making indexes anew that clean-ups left nearly empty: once a day, by one worker, while everybody works on.
+
+Not here: which those are (sql/queries/indexes.sql).
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, timedelta
+
+import msgspec
+
+from jobhub.store import indexes, jobs, retention
+from jobhub.store.database import Database
+from jobhub.store.session import Session
+
+INDEX_BYTES = 64 * 2**20  # a smaller index is no burden, however empty
+EVERY = timedelta(hours=20)  # a day, and some hours for a clock that was put right
+LOCK_SECONDS = 60.0  # the longest a report's transaction is waited for
+_CHORE = "reindex"
+
+
+class Reindexed(msgspec.Struct, frozen=True, kw_only=True):
+    """The indexes that were made anew; those that were not, because a transaction was open for too long or they are somebody else's."""
+
+    done: Sequence[str]
+    given_up: Sequence[str]
+
+
+async def reindex_daily(db: Database, *, hour: int, index_bytes: int = INDEX_BYTES, lock_seconds: float = LOCK_SECONDS) -> Reindexed | None:
+    """In that hour (UTC) make all anew that are nearly empty and larger than `index_bytes`. None: it is not time.
+
+    What was given up, by whomever, is dropped first.
+    """
+    now = await jobs.database_now(db)
+    if now.astimezone(UTC).hour != hour or not await retention.is_chore_due(db, _CHORE, every=EVERY):
+        return None
+    async with db.own_session() as session:
+        if not await retention.begin_chore(session, _CHORE, every=EVERY):
+            return None
+        await indexes.limit_lock_waits(session, lock_seconds)
+        await _drop_unfinished(session)
+        reindexed = await _reindex(session, index_bytes)
+        await _drop_unfinished(session)
+    return reindexed
+
+
+async def _reindex(session: Session, index_bytes: int) -> Reindexed:
+    before = await indexes.list_bloated_indexes(session, index_bytes=index_bytes)
+    for bloated in before:
+        if bloated.is_ours:
+            await indexes.reindex(session, bloated.name)
+    # What could not drop the old index in the end has the new one all the same.
+    left = {bloated.name for bloated in await indexes.list_bloated_indexes(session, index_bytes=index_bytes)}
+    names = [bloated.name for bloated in before]
+    return Reindexed(done=[name for name in names if name not in left], given_up=[name for name in names if name in left])
+
+
+async def _drop_unfinished(session: Session) -> None:
+    for unfinished in await indexes.list_unfinished_indexes(session):
+        if unfinished.is_ours:
+            await indexes.drop_index(session, unfinished.name)
