@@ -41,4 +41,6 @@ LIMIT 100;
 -- returns: one row
 SELECT
     set_config('lock_timeout', (:seconds::float8 * 1000)::bigint::text, false) AS lock_timeout,
-    set_config('statement_timeout', '0', false) AS statement_timeout;
+    set_config('statement_timeout', '0', false) AS statement_timeout,
+    -- PostgreSQL 17 has it.
+    (SELECT set_config(pg_settings.name, '0', false) FROM pg_settings WHERE pg_settings.name = 'transaction_timeout') AS transaction_timeout;

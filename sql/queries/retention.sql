@@ -200,13 +200,15 @@ SELECT pg_try_advisory_lock(7203641858) AS locked;
 SELECT pg_advisory_unlock(7203641858) AS unlocked;
 
 -- name: commit_without_waiting
--- From now on this session's commits do not wait for the disk. A crash may undo the last second of them, in their order.
--- returns: one row
-SELECT set_config('synchronous_commit', 'off', false);
+-- From now on this session's commits do not wait for the disk: a crash may undo the last of them, in their order. Where commits wait for a
+-- standby these do so as well, or a clean-up would write faster than it can follow, and all others would wait for that.
+-- returns: one row, none where there is a standby
+SELECT set_config('synchronous_commit', 'off', false) WHERE current_setting('synchronous_standby_names') = '';
 
 -- name: commit_with_waiting
 -- This session's commits wait again, with the one of this statement, which writes something, for all before.
 -- returns: one row
+-- limit:   30 s
 -- test:    tests/services/test_clean_up.py
 SELECT
     set_config('synchronous_commit', (SELECT pg_settings.reset_val FROM pg_settings WHERE pg_settings.name = 'synchronous_commit'), false),

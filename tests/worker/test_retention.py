@@ -4,8 +4,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
+from structlog.testing import capture_logs
 
 from jobhub.domain.users import User
+from jobhub.services.reindexing import Reindexed
+from jobhub.worker import service
 from tests import factories
 from tests.worker.processes import wait_for, worker_process
 
@@ -43,3 +46,19 @@ def test_a_worker_with_a_policy_that_makes_no_sense_does_not_start(dsn: str, tmp
         assert worker.wait() == 1
 
     assert "JOBHUB_RETENTION must be rules such as" in worker.log
+
+
+async def test_a_worker_says_which_indexes_it_made_anew_and_which_not(monkeypatch) -> None:
+    async def reindex_daily(_db, *, hour):
+        return Reindexed(done=["jobs_pkey"], given_up=["jobs_newest_idx"]) if hour == 3 else None
+
+    monkeypatch.setattr(service, "reindex_daily", reindex_daily)
+
+    with capture_logs() as logs:
+        await service._reindex(None, 3)
+        await service._reindex(None, 4)
+
+    assert [(line["event"], line["indexes"]) for line in logs] == [
+        ("indexes_made_anew", ["jobs_pkey"]),
+        ("indexes_not_made_anew", ["jobs_newest_idx"]),
+    ]

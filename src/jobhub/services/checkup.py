@@ -94,13 +94,15 @@ async def _setup(db: Database) -> list[Finding]:
 
 
 async def _indexes(db: Database) -> list[Finding]:
-    """A worker makes such indexes anew at night: so it may not, or is told not to, or is never there at that hour."""
+    """A worker makes such indexes anew at night, unless it may not, is told not to, or there is none at that hour."""
     bloated = [
         Finding(
             "vacuum",
             False,
             f"{one.name} takes {one.bytes / 2**20:,.0f} MiB for {one.rows:,} rows, since clean-ups left a few on each of its pages",
-            f"have a look at JOBHUB_REINDEX_HOUR, or REINDEX INDEX CONCURRENTLY {one.name}",
+            f"a worker makes it anew in the hour JOBHUB_REINDEX_HOUR; or do so now: REINDEX INDEX CONCURRENTLY {one.name}"
+            if one.is_ours
+            else f"let the owner of the table run REINDEX INDEX CONCURRENTLY {one.name}",
         )
         for one in await indexes.list_bloated_indexes(db, index_bytes=INDEX_BYTES)
     ]

@@ -45,7 +45,8 @@ class CleanUp(msgspec.Struct, frozen=True, kw_only=True):
 async def clean_up(db: Database, *, days_old: int, include_cancelled: bool, act: Act) -> CleanUp:
     """Delete completed jobs that finished at least `days_old` days ago, and cancelled ones if asked. Failed and pinned jobs stay.
 
-    Works in batches, each committed on its own and with its own row in the audit log: what was deleted stays so, whatever happens next.
+    Works in batches, each committed on its own and with its own row in the audit log: what was deleted stays so, whatever happens next, but
+    for the last batches before a crash of the database.
     It may take minutes, on a connection of its own, and ends with its task.
 
     Raises:

@@ -3,8 +3,6 @@
 Not here: when (`services.reindexing`).
 """
 
-from contextlib import suppress
-
 import asyncpg
 import msgspec
 
@@ -45,16 +43,19 @@ async def limit_lock_waits(session: Session, seconds: float) -> None:
     await session.fetch_row("limit_lock_waits", seconds=seconds)
 
 
-async def reindex(session: Session, name: str) -> None:
-    """Make an index anew while everybody works on. Where a transaction does not end in time, something unfinished is left."""
-    await _run(session, f"REINDEX INDEX CONCURRENTLY {name}")
+async def reindex(session: Session, name: str) -> bool:
+    """Make an index anew while everybody works on. False: a transaction did not end in time, and something unfinished is left."""
+    return await _run(session, f"REINDEX INDEX CONCURRENTLY {name}")
 
 
-async def drop_index(session: Session, name: str) -> None:
-    """Drop what was left unfinished, unless a transaction does not end in time."""
-    await _run(session, f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+async def drop_index(session: Session, name: str) -> bool:
+    """Drop what was left unfinished. False: a transaction did not end in time."""
+    return await _run(session, f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
 
 
-async def _run(session: Session, command: str) -> None:
-    with suppress(asyncpg.LockNotAvailableError):
+async def _run(session: Session, command: str) -> bool:
+    try:
         await session.run_command(command, limit_seconds=REINDEX_SECONDS)
+    except asyncpg.LockNotAvailableError:
+        return False
+    return True

@@ -68,8 +68,11 @@ class Session(Runner):
         await self._answers.answer(self._connection, lambda _connection, _seconds: act(), self._answers.seconds)
 
     async def run_command(self, sql: str, *, limit_seconds: float) -> None:
-        """Run a command that takes neither parameters nor a transaction, such as REINDEX CONCURRENTLY."""
-        await self._answers.answer(self._connection, lambda connection, seconds: connection.execute(sql, timeout=seconds), limit_seconds)
+        """Run a command that takes neither parameters nor a transaction, such as REINDEX CONCURRENTLY.
+
+        For an `own_session`, which ends with its block whatever comes: nobody looks meanwhile whether the server still answers others.
+        """
+        await self._connection.execute(sql, timeout=limit_seconds)
 
     async def _run(self, statement: Statement, call: Callable[[Any, float], Awaitable[T]]) -> T:
         with self._answers.waiting(statement) as until:
