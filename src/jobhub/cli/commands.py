@@ -1,7 +1,6 @@
 """What the commands do. Each puts together what it needs and nothing else."""
 
 import asyncio
-import gc
 import os
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -89,9 +88,6 @@ def run_worker_process(settings: Settings) -> int:
         # Without waiting for the tasks of handlers that ignored their cancellation.
         os._exit(status)
 
-    # What is there by now stays: no full collection need look at it while jobs wait.
-    gc.collect()
-    gc.freeze()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(run())
