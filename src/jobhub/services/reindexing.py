@@ -36,12 +36,11 @@ async def reindex_daily(db: Database, *, hour: int, index_bytes: int = INDEX_BYT
     given up: each leaves an index that only costs writes.
     """
     now = await jobs.database_now(db)
-    if now.astimezone(UTC).hour != hour or not await retention.is_chore_due(db, _CHORE, every=EVERY):
+    if now.astimezone(UTC).hour != hour:
         return None
-    async with db.own_session() as session:
-        if not await retention.begin_chore(session, _CHORE, every=EVERY):
-            return None
-        before = await indexes.list_bloated_indexes(session, index_bytes=index_bytes)
+    if not await retention.begin_chore(db, _CHORE, every=EVERY):
+        return None
+    before = await indexes.list_bloated_indexes(db, index_bytes=index_bytes)
     try:
         async with db.own_session() as session:
             await indexes.limit_lock_waits(session, lock_seconds)
@@ -51,7 +50,7 @@ async def reindex_daily(db: Database, *, hour: int, index_bytes: int = INDEX_BYT
     async with db.own_session() as session:
         await indexes.limit_lock_waits(session, lock_seconds)
         await _drop_unfinished(session)
-        left = {bloated.name for bloated in await indexes.list_bloated_indexes(session, index_bytes=index_bytes)}
+    left = {bloated.name for bloated in await indexes.list_bloated_indexes(db, index_bytes=index_bytes)}
     names = [bloated.name for bloated in before]
     return Reindexed(done=[name for name in names if name not in left], given_up=[name for name in names if name in left])
 
