@@ -6,7 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The lock files hold everything a build needs, and nothing is built from elsewhere.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-export PYTHONDONTWRITEBYTECODE ?=
+# A test starts hundreds of processes, and none should compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 SECONDS ?= 60
 SEED ?= 1
@@ -46,7 +47,7 @@ screenshots: install-dev ## take the pictures of docs/images/ anew, of a running
 	$(BIN)/python -m tests.browser.screenshots docs/images
 
 test: install-dev $(BROWSER_TESTS)/node_modules/.package-lock.json ## run every test on servers of their own; ARGS="-k cancel" chooses
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations=15 $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadgroup --durations=15 $(ARGS)
 
 model: install-dev ## compare the statements with the model in EXAMPLES random programs (1000), and find every mutant
 	JOBHUB_MODEL_EXAMPLES=$${EXAMPLES:-1000} $(BIN)/python -m pytest -n 2 tests/model $(ARGS)

@@ -58,9 +58,9 @@ def request(method: str, path: str, headers: dict[str, str], body: bytes = b"") 
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def send(port: int, connections: int, seconds: float, *requests: bytes) -> dict[str, Any]:
-    """What bench/load.py says of sending them for a time."""
-    command = [sys.executable, "-m", "bench.load", str(port), str(connections), str(seconds)]
+def send(port: int, connections: int, seconds: float, *requests: bytes, pause: float = 0) -> dict[str, Any]:
+    """What bench/load.py says of sending them for a time, each connection pausing so many seconds after an answer."""
+    command = [sys.executable, "-m", "bench.load", str(port), str(connections), str(seconds), str(pause)]
     done = subprocess.run(command, input=b"\0".join(requests), check=True, stdout=subprocess.PIPE, timeout=seconds + START_SECONDS)
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer

@@ -1,9 +1,9 @@
 """Sends requests again and again over keep-alive connections, for a time: a process of its own, so that it takes a core of its own.
 
-    .venv/bin/python -m bench.load PORT CONNECTIONS SECONDS < REQUESTS
+    .venv/bin/python -m bench.load PORT CONNECTIONS SECONDS [PAUSE] < REQUESTS
 
 REQUESTS is one raw HTTP/1.1 request, or several with a zero byte between, which take turns; `{key}` in their headers is another key each
-time. Prints a JSON object: how many answers by status, how long it took, the latencies' p50 and p99 in milliseconds. What is on its way at
+time. Each connection pauses so many seconds between an answer and its next request, not at all unless told. Prints a JSON object: how many answers by status, how long it took, the latencies' p50 and p99 in milliseconds. What is on its way at
 the end is waited for, so that the counts are exact. Not a general client: an answer must have a Content-Length.
 """
 
@@ -27,12 +27,13 @@ _KEY = b"{key}"
 class Connection(asyncio.Protocol):
     """One connection with one request on its way at a time."""
 
-    def __init__(self, requests: Iterator[bytes], until: float) -> None:
+    def __init__(self, requests: Iterator[bytes], until: float, pause: float) -> None:
         self.statuses: Counter[str] = Counter()
         self.seconds: list[float] = []
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._requests = requests
         self._until = until
+        self._pause = pause
         self._received = b""
         self._sent_at = 0.0
 
@@ -52,26 +53,33 @@ class Connection(asyncio.Protocol):
         self.seconds.append(time.perf_counter() - self._sent_at)
         self.statuses[self._received[9:12].decode()] += 1
         self._received = b""
-        if time.perf_counter() < self._until:
-            self._send()
+        if self._pause:
+            asyncio.get_running_loop().call_later(self._pause, self._go_on)
         else:
-            self._transport.close()
+            self._go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if time.perf_counter() < self._until:
             self.statuses["connection lost"] += 1
         self.closed.set_result(None)
 
+    def _go_on(self) -> None:
+        if time.perf_counter() < self._until:
+            self._send()
+        else:
+            self._transport.close()
+
     def _send(self) -> None:
         self._sent_at = time.perf_counter()
         self._transport.write(next(self._requests).replace(_KEY, os.urandom(16).hex().encode()))
 
 
-async def load(port: int, connections: int, seconds: float, requests: list[bytes]) -> dict[str, object]:
+async def load(port: int, connections: int, seconds: float, pause: float, requests: list[bytes]) -> dict[str, object]:
     loop = asyncio.get_running_loop()
     in_turn = cycle(requests)
     began_at = time.perf_counter()
-    made = [await loop.create_connection(lambda: Connection(in_turn, began_at + seconds), "127.0.0.1", port) for _ in range(connections)]
+    until = began_at + seconds
+    made = [await loop.create_connection(lambda: Connection(in_turn, until, pause), "127.0.0.1", port) for _ in range(connections)]
     protocols = [protocol for _, protocol in made]
     await asyncio.gather(*(protocol.closed for protocol in protocols))
     lasted = time.perf_counter() - began_at
@@ -83,4 +91,6 @@ async def load(port: int, connections: int, seconds: float, requests: list[bytes
 if __name__ == "__main__":
     import uvloop
 
-    print(json.dumps(uvloop.run(load(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.stdin.buffer.read().split(b"\0")))))
+    port, connections, seconds, *pause = sys.argv[1:]
+    requests = sys.stdin.buffer.read().split(b"\0")
+    print(json.dumps(uvloop.run(load(int(port), int(connections), float(seconds), float(*pause), requests))))

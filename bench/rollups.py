@@ -9,8 +9,6 @@ second, which become due some at a time, and folds what it counts.
 """
 
 import argparse
-import json
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -20,7 +18,7 @@ from typing import Any
 import psycopg
 
 from bench import run
-from bench.api import EMAIL, START_SECONDS, prepare, running_api, token
+from bench.api import EMAIL, START_SECONDS, prepare, request, running_api, send, token
 from bench.feeding import feeding
 from bench.goals import Goal
 from bench.peers import jobhub_peer
@@ -126,13 +124,10 @@ def _wait_until_caught_up(dsn: str, rate: int) -> None:
             time.sleep(0.1)
 
 
-def _times(port: int, bearer: str, case: str, connections: int, seconds: float) -> dict[str, Any]:
-    request = f"GET /jobs/admin/{case} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {bearer}\r\n\r\n".encode()
-    for lasting in (WARM_UP_SECONDS, seconds):
-        command = [sys.executable, "-m", "bench.load", str(port), str(connections), str(lasting)]
-        done = subprocess.run(command, input=request, check=True, stdout=subprocess.PIPE, timeout=lasting + START_SECONDS)
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+def _times(port: int, bearer: str, case: str, connections: int, seconds: float, *, pause: float = 0) -> dict[str, Any]:
+    asked = request("GET", f"/jobs/admin/{case}", {"Authorization": f"Bearer {bearer}"})
+    send(port, connections, WARM_UP_SECONDS, asked)
+    return send(port, connections, seconds, asked, pause=pause)
 
 
 def _cell(answer: dict[str, Any]) -> str:

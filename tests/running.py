@@ -25,12 +25,19 @@ def administrator(jobhub_up: Service) -> tuple[str, str]:
     return jobhub_up.administrator()
 
 
+@pytest.fixture(scope="session")
+def account_maker(jobhub_up: Service) -> Iterator[Client]:
+    """An administrator's client: one, because it takes time to check a password."""
+    email, password = jobhub_up.administrator()
+    with Client(jobhub_up.url, email=email, password=password) as client:
+        yield client
+
+
 @pytest.fixture
-def account(jobhub_up: Service) -> tuple[str, str]:
+def account(account_maker: Client) -> tuple[str, str]:
     """E-mail address and password of a user of the test's own."""
     email = f"user{next(_numbers)}@example.org"
-    with Client(jobhub_up.url, email=jobhub_up.administrator()[0], password=jobhub_up.administrator()[1]) as admin:
-        admin.create_user(email, PASSWORD)
+    account_maker.create_user(email, PASSWORD)
     return email, PASSWORD
 
 
