@@ -1,10 +1,11 @@
 """What a clean-up costs those who work meanwhile, how long its batches take, and whether tables that are filled and cleaned keep growing.
 
-    .venv/bin/python -m bench.retention [--old 5000000] [--jobs 60000] [--cycles 3] [--cycle-jobs 300000] [--runs 5] [--data-dir DIR] [--fill]
+    .venv/bin/python -m bench.retention [--old 5000000] [--jobs 60000] [--rate 1000] [--cycles 3] [--cycle-jobs 300000] [--runs 5]
+        [--data-dir DIR] [--fill]
 
 One database gets --old finished jobs of one to thirty days, each with an attempt; 2 % of them failed and stay. One worker process drains
---jobs jobs that do nothing, --runs times, alone; then as often as a clean-up of all that is old lasts; then --runs times alone again. On
-another database --cycle-jobs are filled in and all cleaned up again, --cycles times, with autovacuum as it is set; then indexes that are nearly
+--jobs jobs that do nothing, --runs times, alone; then as often as a clean-up of the older half lasts; then --runs times alone again. The other
+half is cleaned up while --rate jobs a second become due. On another database --cycle-jobs are filled in and all cleaned up again, --cycles times, with autovacuum as it is set; then indexes that are nearly
 empty are made anew, as a worker does every night. What --data-dir keeps is used up by a run.
 """
 
@@ -25,6 +26,7 @@ import msgspec
 import psycopg
 
 from bench import run, starts
+from bench.feeding import feeding
 from bench.goals import at_most
 from bench.peers import jobhub_peer
 from bench.processes import Unmeasured, running_workers
@@ -35,10 +37,12 @@ from jobhub.store.database import Database
 
 TITLE = "Cleaning up beside the work"
 QUICK = {"old": 100_000, "jobs": 20_000, "cycle_jobs": 20_000, "cycles": 1}
+BATCH_MS = 200.0
 SECONDS = 120.0  # a drain that is not done by then is not measured
 CLEAN_UP_SECONDS = 3600.0
 VACUUM_SECONDS = 300.0
 SETTLE_SECONDS = 0.2
+HALF_DAYS, ALL_DAYS = 15.5, 1.0  # how old the older half is, and how old all are
 _PART = 250_000  # rows of a statement
 
 _OLD = """
@@ -81,6 +85,7 @@ class Batch(msgspec.Struct, frozen=True):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--old", type=int, default=5_000_000, help="0 leaves this part out")
     parser.add_argument("--jobs", type=int, default=60_000, help="drained without and with a clean-up")
+    parser.add_argument("--rate", type=int, default=1000, help="jobs a second beside the second half of the clean-up")
     parser.add_argument("--cycles", type=int, default=3, help="0 leaves this part out")
     parser.add_argument("--cycle-jobs", type=int, default=300_000)
     run.add_data_dir(parser)
@@ -102,34 +107,42 @@ def tables(server: Server, options: argparse.Namespace) -> Iterator[Table]:
 def _beside_the_work(dsn: str, options: argparse.Namespace) -> Table:
     alone = [_drain(dsn, options.jobs) for _ in range(options.runs)]
     beside: list[float] = []
-    with TemporaryDirectory(prefix="jobhub-bench-") as directory, _cleaner(dsn, Path(directory) / "batches") as cleaner:
-        while cleaner.poll() is None:
-            beside.append(_drain(dsn, options.jobs))
-            run.say(f"beside a clean-up {beside[-1]:,.0f} jobs/s")
-        batches = _read(Path(directory) / "batches")
-    alone += [_drain(dsn, options.jobs) for _ in range(options.runs)]
-    run.say(f"alone {median(alone)} jobs/s")
+    with TemporaryDirectory(prefix="jobhub-bench-") as directory:
+        with _cleaner(dsn, HALF_DAYS, Path(directory) / "drains") as cleaner:
+            while cleaner.poll() is None:
+                beside.append(_drain(dsn, options.jobs))
+                run.say(f"beside a clean-up {beside[-1]:,.0f} jobs/s")
+        alone += [_drain(dsn, options.jobs) for _ in range(options.runs)]
+        run.say(f"alone {median(alone)} jobs/s")
+        with running_workers(jobhub_peer, dsn), feeding(dsn, options.rate), _cleaner(dsn, ALL_DAYS, Path(directory) / "rate") as cleaner:
+            cleaner.wait(timeout=CLEAN_UP_SECONDS)
+        drains, rate = (_read(Path(directory) / name) for name in ("drains", "rate"))
     # The last drain may have ended after the clean-up: it counts as beside it, and so does any pause between two drains.
     return Table(
         title=f"{TITLE}: {options.old:,} old jobs",
-        command=f"python -m bench.retention --old {options.old} --jobs {options.jobs} --runs {options.runs} --cycles 0",
+        command=f"python -m bench.retention --old {options.old} --jobs {options.jobs} --rate {options.rate} --runs {options.runs} --cycles 0",
         note=f"Batches look at 1,000 jobs each. One worker process drains {options.jobs:,} jobs alone at {median(alone)} jobs/s, beside the "
         f"clean-up, {len(beside)} times one after the other, at {median(beside)}: × {ratio(beside, alone)}.",
-        header=["batches", "p50, ms", "p99, ms", "longest, ms", "jobs deleted", "minutes"],
-        rows=[_row(batches)],
+        header=["beside", "batches", "p50, ms", "p99, ms", "longest, ms", "longer than 200 ms", "jobs deleted", "minutes"],
+        rows=[_row("drains", drains), _row(f"{options.rate:,} jobs/s", rate)],
         goals=[
             *at_most("drain beside a clean-up, how much slower", 1.2, "×", [statistics.median(alone) / statistics.median(beside)]),
-            *at_most("batch of a clean-up, the longest", 200, "ms", [max(batch.milliseconds for batch in batches)]),
+            *at_most("batch of a clean-up beside drains, the longest", BATCH_MS, "ms", [_longest(drains)]),
+            *at_most(f"batch of a clean-up beside {options.rate:,} jobs/s, the longest", BATCH_MS, "ms", [_longest(rate)]),
         ],
     )
 
 
-def _row(batches: list[Batch]) -> list[str]:
+def _row(beside: str, batches: list[Batch]) -> list[str]:
     took = [batch.milliseconds for batch in batches]
     deleted = sum(batch.deleted for batch in batches)
     minutes = (batches[-1].at_ns - batches[0].at_ns) / 6e10
-    figures = (percentile(took, 0.5), percentile(took, 0.99), max(took), deleted)
-    return [f"{len(took):,}", *(f"{value:,.0f}" for value in figures), f"{minutes:.1f}"]
+    figures = (percentile(took, 0.5), percentile(took, 0.99), max(took), sum(one > BATCH_MS for one in took), deleted)
+    return [beside, f"{len(took):,}", *(f"{value:,.0f}" for value in figures), f"{minutes:.1f}"]
+
+
+def _longest(batches: list[Batch]) -> float:
+    return max(batch.milliseconds for batch in batches)
 
 
 def _drain(dsn: str, jobs: int) -> float:
@@ -147,10 +160,10 @@ def _drain(dsn: str, jobs: int) -> float:
 
 
 @contextmanager
-def _cleaner(dsn: str, file: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A clean-up of all that is older than a day, and the file it writes its batches to; ended after the block."""
+def _cleaner(dsn: str, days: float, file: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A clean-up of all that is older than so many days, and the file it writes its batches to; ended after the block."""
     with file.open("wb") as output:
-        process = subprocess.Popen([sys.executable, "-m", "bench.cleaner", dsn, "1"], stdout=output)
+        process = subprocess.Popen([sys.executable, "-m", "bench.cleaner", dsn, str(days)], stdout=output)
         try:
             yield process
         finally:
@@ -173,7 +186,7 @@ def _cycles(dsn: str, options: argparse.Namespace) -> Table:
             _fill(dsn, options.cycle_jobs)
             filled = _sizes(dsn)
             began_at = time.monotonic()
-            with _cleaner(dsn, Path(directory) / str(cycle)) as cleaner:
+            with _cleaner(dsn, ALL_DAYS, Path(directory) / str(cycle)) as cleaner:
                 cleaner.wait(timeout=CLEAN_UP_SECONDS)
             seconds = time.monotonic() - began_at
             vacuumed = _wait_for_autovacuum(dsn)

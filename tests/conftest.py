@@ -9,12 +9,14 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
 from _pytest.nodes import coerce_node_id
+from litestar import Litestar
 
 from jobhub.app import create_litestar
 from jobhub.domain.job_types import Registry
@@ -126,15 +128,22 @@ def admin(sql: psycopg.Connection) -> User:
     return factories.make_user(sql, "admin@example.org", role="admin")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def registry() -> Registry:
     return factories.make_registry()
+
+
+@lru_cache(maxsize=1)
+def _application(registry: Registry) -> Litestar:
+    """To put it together takes longer than most tests; what it works with is made anew each time its lifespan begins."""
+    return create_litestar(dsn="", keys=factories.KEYS, registry=registry)
 
 
 @pytest.fixture
 async def api(dsn: str, registry: Registry) -> AsyncIterator[factories.Api]:
     """The whole application, spoken to without a socket."""
-    litestar = create_litestar(dsn=dsn, keys=factories.KEYS, registry=registry)
+    litestar = _application(registry)
+    litestar.state.dsn = dsn
     async with running_lifespan(litestar.lifespan):
         transport = httpx.ASGITransport(Edge(litestar), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:

@@ -323,21 +323,23 @@ LIMIT 10000;
 -- params:  worker_id
 -- returns: one row: how many
 -- index:   claims_of_worker_idx, jobs_pkey
-WITH settled AS (
-    SELECT claims.id FROM claims
-    WHERE (
-        claims.worker_id = :worker_id::uuid
-        OR NOT EXISTS (SELECT FROM workers WHERE workers.id = claims.worker_id AND workers.lease_until >= now())
-    )
-    AND NOT EXISTS (
-        SELECT FROM jobs
-        WHERE jobs.id = ANY(claims.job_ids) AND jobs.status = 'running' AND jobs.worker_id = claims.worker_id
-    )
-    ORDER BY claims.id
-    LIMIT 1000
-),
-forgotten AS (
-    DELETE FROM claims USING settled WHERE claims.id = settled.id RETURNING claims.id
+WITH forgotten AS (
+    DELETE FROM claims
+    -- Found once: joined with, they would be found again for each claim by a plan made when there was none.
+    WHERE claims.id = ANY(ARRAY(
+            SELECT settled.id FROM claims AS settled
+            WHERE (
+                settled.worker_id = :worker_id::uuid
+                OR NOT EXISTS (SELECT FROM workers WHERE workers.id = settled.worker_id AND workers.lease_until >= now())
+            )
+            AND NOT EXISTS (
+                SELECT FROM jobs
+                WHERE jobs.id = ANY(settled.job_ids) AND jobs.status = 'running' AND jobs.worker_id = settled.worker_id
+            )
+            ORDER BY settled.id
+            LIMIT 1000
+        ))
+    RETURNING claims.id
 )
 SELECT count(*) AS forgotten FROM forgotten;
 

@@ -4,19 +4,24 @@
 
 -- name: count_finished
 -- Jobs that finished in the window, and the times of attempts that ended in it, by type.
--- params:  resolutions, begins, ends: the spans that make up the window (domain.spans), a null is no bound; since: when it begins, or null
+-- params:  resolutions, begins, ends, signs: the spans that make up the window (domain.spans), a null is no bound; since: when it begins,
+--          or null
 -- returns: one row per job type with anything to count: job_type, completed, failed, cancelled; waiting_seconds and processing_seconds of
 --          all attempts together
 -- index:   job_stats_pkey; job_stat_changes is small
 -- test:    tests/store/test_reports.py, tests/contract/test_plans.py
 WITH stats AS (
     SELECT stored.*
-    FROM unnest(:resolutions::stat_resolution [], :begins::timestamptz [], :ends::timestamptz []) AS spans (resolution, begins_at, ends_at)
+    FROM unnest(:resolutions::stat_resolution [], :begins::timestamptz [], :ends::timestamptz [], :signs::integer [])
+        AS spans (resolution, begins_at, ends_at, sign)
     CROSS JOIN LATERAL (
         SELECT
             job_stats.job_type,
-            sum(job_stats.completed) AS completed, sum(job_stats.failed) AS failed, sum(job_stats.cancelled) AS cancelled,
-            sum(job_stats.waiting_microseconds) AS waiting, sum(job_stats.processing_microseconds) AS processing
+            spans.sign * sum(job_stats.completed) AS completed,
+            spans.sign * sum(job_stats.failed) AS failed,
+            spans.sign * sum(job_stats.cancelled) AS cancelled,
+            spans.sign * sum(job_stats.waiting_microseconds) AS waiting,
+            spans.sign * sum(job_stats.processing_microseconds) AS processing
         FROM job_stats
         WHERE job_stats.resolution = spans.resolution
             AND job_stats.at >= coalesce(spans.begins_at, '-infinity')
@@ -38,16 +43,19 @@ LIMIT 10000;
 
 -- name: measure_attempts
 -- How long attempts that ended in the window waited and ran, by type, as histograms.
--- params:  resolutions, begins, ends, since: as count_finished
--- returns: one row per job type: job_type, seconds (what each bucket stands for, rising), and as many waiting and processing: how many
---          attempts are in the bucket
+-- params:  resolutions, begins, ends, signs, since: as count_finished
+-- returns: one row per job type, and one with a null for all together: job_type, seconds (what each bucket stands for, rising), and as
+--          many waiting and processing: how many attempts are in the bucket
 -- index:   job_time_stats_pkey; job_stat_changes is small
 -- test:    tests/store/test_reports.py, tests/contract/test_plans.py
 WITH stats AS (
     SELECT stored.*
-    FROM unnest(:resolutions::stat_resolution [], :begins::timestamptz [], :ends::timestamptz []) AS spans (resolution, begins_at, ends_at)
+    FROM unnest(:resolutions::stat_resolution [], :begins::timestamptz [], :ends::timestamptz [], :signs::integer [])
+        AS spans (resolution, begins_at, ends_at, sign)
     CROSS JOIN LATERAL (
-        SELECT job_time_stats.job_type, job_time_stats.bucket, job_time_stats.waiting, job_time_stats.processing
+        SELECT
+            job_time_stats.job_type, job_time_stats.bucket,
+            spans.sign * job_time_stats.waiting AS waiting, spans.sign * job_time_stats.processing AS processing
         FROM job_time_stats
         WHERE job_time_stats.resolution = spans.resolution
             AND job_time_stats.at >= coalesce(spans.begins_at, '-infinity')
@@ -75,9 +83,13 @@ SELECT
     array_agg(stat_bucket_seconds(bucket) ORDER BY bucket) AS seconds,
     array_agg(waiting ORDER BY bucket) AS waiting,
     array_agg(processing ORDER BY bucket) AS processing
-FROM counted
+FROM (
+    SELECT job_type, bucket, waiting, processing FROM counted
+    UNION ALL
+    SELECT null, bucket, sum(waiting)::bigint, sum(processing)::bigint FROM counted GROUP BY bucket
+) AS of_each_and_all
 GROUP BY job_type
-ORDER BY job_type
+ORDER BY job_type NULLS FIRST
 LIMIT 10000;
 
 -- name: first_counted_at
@@ -130,15 +142,16 @@ LIMIT 1001;
 
 -- name: count_failures
 -- Failed jobs by error code, the most frequent first.
--- params:  resolutions, begins, ends, since: as count_finished
+-- params:  resolutions, begins, ends, signs, since: as count_finished
 -- returns: at most 100 rows: error_code, count
 -- index:   job_failure_stats_pkey; job_stat_changes is small
 -- test:    tests/store/test_reports.py, tests/contract/test_plans.py
 WITH stats AS (
     SELECT stored.*
-    FROM unnest(:resolutions::stat_resolution [], :begins::timestamptz [], :ends::timestamptz []) AS spans (resolution, begins_at, ends_at)
+    FROM unnest(:resolutions::stat_resolution [], :begins::timestamptz [], :ends::timestamptz [], :signs::integer [])
+        AS spans (resolution, begins_at, ends_at, sign)
     CROSS JOIN LATERAL (
-        SELECT job_failure_stats.error_code, sum(job_failure_stats.failed) AS failed
+        SELECT job_failure_stats.error_code, spans.sign * sum(job_failure_stats.failed) AS failed
         FROM job_failure_stats
         WHERE job_failure_stats.resolution = spans.resolution
             AND job_failure_stats.at >= coalesce(spans.begins_at, '-infinity')
@@ -253,7 +266,7 @@ SELECT
 
 -- name: count_kept_before
 -- Jobs that finished before a moment and were not cleaned up since, by type: of all there are, less those that finished later.
--- params:  resolutions, begins, ends: the spans from that moment on (domain.spans); before: the moment, with which a span begins that is
+-- params:  resolutions, begins, ends, signs: the spans from that moment on (domain.spans); before: the moment, with which a span begins that is
 --          counted still
 -- returns: one row per job type that has any: job_type, completed, failed, cancelled
 -- index:   job_stats_pkey; job_stat_changes is small
@@ -266,13 +279,14 @@ WITH stats AS (
     WHERE resolution = 'all_time' AND at < 'infinity'
     UNION ALL
     SELECT stored.*
-    FROM unnest(:resolutions::stat_resolution [], :begins::timestamptz [], :ends::timestamptz []) AS spans (resolution, begins_at, ends_at)
+    FROM unnest(:resolutions::stat_resolution [], :begins::timestamptz [], :ends::timestamptz [], :signs::integer [])
+        AS spans (resolution, begins_at, ends_at, sign)
     CROSS JOIN LATERAL (
         SELECT
             job_stats.job_type,
-            sum(job_stats.completed_removed - job_stats.completed) AS completed,
-            sum(job_stats.failed_removed - job_stats.failed) AS failed,
-            sum(job_stats.cancelled_removed - job_stats.cancelled) AS cancelled
+            spans.sign * sum(job_stats.completed_removed - job_stats.completed) AS completed,
+            spans.sign * sum(job_stats.failed_removed - job_stats.failed) AS failed,
+            spans.sign * sum(job_stats.cancelled_removed - job_stats.cancelled) AS cancelled
         FROM job_stats
         WHERE job_stats.resolution = spans.resolution
             AND job_stats.at >= coalesce(spans.begins_at, '-infinity')

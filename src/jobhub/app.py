@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from litestar import Litestar
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
@@ -62,7 +63,8 @@ def create_litestar(
         passwords = Passwords()
         identities = Provider(provider) if provider else None
         try:
-            async with Database.open(dsn, max_size=POOL_SIZE, application_name="jobhub api") as db, _live(db, stopping) as live:
+            opened = Database.open(app.state.dsn, max_size=POOL_SIZE, application_name="jobhub api")
+            async with opened as db, _live(db, stopping) as live:
                 app.state.resources = Resources(
                     db=db,
                     submissions=Submissions(db, limits),
@@ -103,6 +105,7 @@ def create_litestar(
             *pages,
         ],
         lifespan=[resources],
+        state=State({"dsn": dsn}),
         middleware=[AnswerOptions(), Authentication(who_asks), UrlCheck()],
         dependencies={"resources": Provide(provide_resources)},
         exception_handlers=HANDLERS,

@@ -63,6 +63,7 @@ WINDOW = {
     "resolutions": ["minute", "hour", "day"],
     "begins": [NOW - timedelta(hours=1), NOW, NOW],
     "ends": [NOW, NOW, None],
+    "signs": [-1, 1, 1],
     "since": NOW - timedelta(hours=1),
 }
 STATISTICS = {
@@ -72,7 +73,7 @@ STATISTICS = {
     "first_counted_at": {},
     "count_failures": WINDOW,
     "count_failures_by_type": {},
-    "count_kept_before": {"before": WINDOW["since"], **{name: WINDOW[name] for name in ("resolutions", "begins", "ends")}},
+    "count_kept_before": {"before": WINDOW["since"], **{name: WINDOW[name] for name in ("resolutions", "begins", "ends", "signs")}},
 }
 CLAIM = {"worker_id": ONE, "queues": ["default"], "known_types": ["test.echo"], "slots": 20, "after_rank": FRONT.rank, "after_id": 0}
 HOT = {

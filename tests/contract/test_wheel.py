@@ -54,10 +54,15 @@ class Environment:
 
     def __init__(self, directory: Path) -> None:
         self.bin = directory / "bin"
-        subprocess.run([sys.executable, "-m", "venv", str(directory)], check=True, timeout=120)
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(directory)], check=True, timeout=120)
+
+    def _pip(self, *arguments: str) -> str:
+        """Ours, which takes half a minute less than one of its own."""
+        command = [sys.executable, "-m", "pip", "--python", str(self.bin / "python"), "--disable-pip-version-check", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=240).stdout
 
     def install(self, what: str) -> None:
-        self("python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", what, timeout=240)
+        self._pip("install", "--quiet", "--no-compile", what)
 
     def __call__(
         self, program: str, *arguments: str, stdin: str = "", status: int = 0, timeout: int = 60, **environ: str
@@ -75,8 +80,7 @@ class Environment:
         return done
 
     def distributions(self) -> set[str]:
-        listed = json.loads(self("python", "-m", "pip", "list", "--format", "json", "--disable-pip-version-check").stdout)
-        return {one["name"].lower().replace("_", "-") for one in listed} - {"pip", "setuptools", "wheel"}
+        return {one["name"].lower().replace("_", "-") for one in json.loads(self._pip("list", "--format", "json"))}
 
 
 @pytest.fixture(scope="module")

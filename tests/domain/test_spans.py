@@ -1,5 +1,6 @@
 """Windows are made up of spans without a gap, and nothing in them is counted twice."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -48,18 +49,53 @@ def test_all_of_time_is_one_span():
     assert (span.resolution, span.begins_at, span.ends_at) == (ALL_TIME, None, None)
 
 
-@pytest.mark.parametrize("begin", ["2024-02-28 22:58", "2024-12-31 23:01", "1999-12-31 23:59"])
-def test_each_minute_from_its_begin_on_is_in_just_one_span(begin):
-    spans = spans_since(at(begin))
-    covered = []
+def minutes_of(spans, until):
+    """How often each minute before `until` is counted."""
+    counted = Counter()
     for span in spans:
-        moment, end = span.begins_at, span.ends_at or at(begin) + timedelta(days=14)
+        moment, end = span.begins_at, min(span.ends_at or until, until)
         while moment < end:
-            covered += [moment + n * LENGTHS[MINUTE] for n in range(LENGTHS[span.resolution] // LENGTHS[MINUTE])]
+            for n in range(LENGTHS[span.resolution] // LENGTHS[MINUTE]):
+                counted[moment + n * LENGTHS[MINUTE]] += span.sign
             moment += LENGTHS[span.resolution]
+    return {moment: times for moment, times in counted.items() if times and moment < until}
 
-    assert covered == [at(begin) + n * LENGTHS[MINUTE] for n in range(len(covered))]
-    assert len(covered) > 7 * 24 * 60
+
+BEGINS = ["2024-02-28 22:58", "2024-12-31 23:01", "1999-12-31 23:59", "2026-11-29 08:11", "2026-11-29 08:56", "2026-11-26 18:00"]
+
+
+@pytest.mark.parametrize("begin", BEGINS)
+@pytest.mark.parametrize("back", [None, timedelta(hours=1), timedelta(days=1), timedelta(days=7), timedelta(days=30)])
+def test_each_minute_from_its_begin_on_is_counted_just_once(begin, back):
+    now = at(begin) + (back or timedelta(days=14))
+    spans = spans_since(at(begin), now=now if back else None)
+
+    assert minutes_of(spans, now) == {at(begin) + n * LENGTHS[MINUTE]: 1 for n in range((now - at(begin)) // LENGTHS[MINUTE])}
+
+
+def test_short_spans_are_taken_away_again_where_they_are_fewer():
+    spans = spans_since(at("2026-11-28 08:11"), now=at("2026-11-28 09:11"))
+
+    assert [(span.resolution, span.begins_at, span.ends_at, span.sign) for span in spans] == [
+        (MINUTE, at("2026-11-28 08:10"), at("2026-11-28 08:11"), -1),
+        (TEN_MINUTES, at("2026-11-28 08:00"), at("2026-11-28 08:10"), -1),
+        (HOUR, at("2026-11-28 08:00"), at("2026-11-28 12:00"), 1),
+        (SIX_HOURS, at("2026-11-28 12:00"), at("2026-11-29"), 1),
+        (DAY, at("2026-11-29"), at("2026-11-30"), 1),
+        (WEEK, at("2026-11-30"), None, 1),
+    ]
+
+
+def test_no_window_of_an_hour_reads_more_than_ten_spans():
+    for minute in range(7 * 24 * 60):
+        begin = at("2026-11-23") + minute * LENGTHS[MINUTE]
+        now = begin + timedelta(minutes=60, seconds=59)
+        spans = spans_since(begin, now=now)
+
+        assert (
+            sum(-((span.begins_at - min(span.ends_at or now, now)) // LENGTHS[span.resolution]) for span in spans if span.begins_at < now)
+            <= 10
+        )
 
 
 @pytest.mark.parametrize(

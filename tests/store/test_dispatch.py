@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 
 from jobhub.domain.jobs import AttemptOutcome, JobStatus, Outcome, Verb
@@ -9,6 +10,7 @@ from jobhub.domain.lifecycle import ALLOWED_FROM, is_allowed
 from jobhub.store import dispatch, retention
 from jobhub.store import jobs as store
 from jobhub.store.jobs import Act
+from jobhub.store.statements import statements
 from tests import factories
 from tests.factories import job_row, make_job, make_worker
 
@@ -358,6 +360,23 @@ async def test_claims_of_lost_workers_are_forgotten_by_others_once_their_jobs_ar
     await dispatch.rescue_jobs(db)
 
     assert (before, await dispatch.forget_claims(db, other)) == (0, 1)
+
+
+def test_claims_are_forgotten_one_by_one_also_by_a_plan_made_when_there_was_none(sql, alice):
+    """Not each of them for each: the pages that are looked at grow with the claims, not with their square."""
+    worker_id, claims = make_worker(sql), 300
+    for name, value in dispatch.PLANNER_SETTINGS.items():
+        sql.execute(f"SET {name} = {value}")
+    sql.execute("VACUUM ANALYZE claims, jobs, workers")
+    psycopg.RawCursor(sql).execute(f"PREPARE forget (uuid) AS {statements()['forget_claims'].sql}".encode())
+    sql.execute(f"EXECUTE forget ('{worker_id}')")  # as a worker does when it has just started
+    job_ids = [make_job(sql, alice, status="completed", worker_id=worker_id) for _ in range(10)]
+    sql.execute("INSERT INTO claims (worker_id, job_ids) SELECT %s, %s FROM generate_series(1, %s)", [worker_id, job_ids, claims])
+
+    [(found,)] = sql.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE forget ('{worker_id}')").fetchall()
+
+    assert found[0]["Plan"]["Shared Hit Blocks"] < claims * (len(job_ids) * 3 + 10)
+    assert sql.execute("SELECT FROM claims").fetchall() == []
 
 
 async def test_a_job_claimed_twice_by_a_lost_worker_is_rescued_once(db, sql, alice):

@@ -60,11 +60,15 @@ def attempt(db, sql, alice):
         job_id = factories.make_job(sql, alice, job_type="test.it", max_attempts=job_type.retry.max_attempts, **columns or {})
         claim = await dispatch.claim_jobs(db, worker_id=factories.make_worker(sql), queues=["default"], known_types=["test.it"], slots=1)
         running = RunningJob(claim.jobs[0])
+        has_ended = asyncio.Event()
+        running.on_end = lambda _: has_ended.set()
         task = asyncio.create_task(run_job(running, registry=registry, db=db))
         if stop:
             await asyncio.sleep(0)
             running.stop(stop)
-        await asyncio.wait_for(task, 30)
+        ending = asyncio.create_task(has_ended.wait())  # a handler that is given up goes on
+        await asyncio.wait({task, ending}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
         if running.outcome:
             await dispatch.finish_jobs(db, [running.outcome])
         return factories.job_row(sql, job_id)

@@ -38,11 +38,15 @@ PASSING = (Resolution.MINUTE, Resolution.TEN_MINUTES, Resolution.HOUR, Resolutio
 
 
 class Spans(msgspec.Struct, frozen=True, kw_only=True):
-    """All spans of one resolution that begin from `begins_at` until before `ends_at`; null: without a bound."""
+    """All spans of one resolution that begin from `begins_at` until before `ends_at`; null: without a bound.
+
+    What they hold is to be added, or, where the sign is -1, to be taken away again from what longer ones hold.
+    """
 
     resolution: Resolution
     begins_at: datetime | None = None
     ends_at: datetime | None = None
+    sign: int = 1
 
 
 def begin_of(at: datetime, length: timedelta) -> datetime:
@@ -50,19 +54,25 @@ def begin_of(at: datetime, length: timedelta) -> datetime:
     return at - (at - ORIGIN) % length
 
 
-def spans_since(begins_at: datetime | None) -> list[Spans]:
-    """Few spans that hold everything since the begin of a minute, without a gap and nothing twice; since ever, if it is null.
+def spans_since(begins_at: datetime | None, *, now: datetime | None = None) -> list[Spans]:
+    """Few spans that hold everything since the begin of a minute, nothing twice and nothing else; since ever, if it is null.
 
-    Each of them as long as fits from where the last one ended; those that are not over yet are spans too.
+    Each of them as long as fits; those that are not over yet are spans too. A longer one that begins before is taken, less the shorter ones
+    until `begins_at`, where those are fewer than the ones from there until `now`; never without `now`: they may not be kept any more.
     """
     if begins_at is None:
         return [Spans(resolution=Resolution.ALL_TIME)]
     spans = []
     for resolution, longer in pairwise(LENGTHS):
-        ends_at = _end_of(begins_at, LENGTHS[longer])
-        if begins_at != ends_at:
-            spans.append(Spans(resolution=resolution, begins_at=begins_at, ends_at=ends_at))
-        begins_at = ends_at
+        before, after = begin_of(begins_at, LENGTHS[longer]), _end_of(begins_at, LENGTHS[longer])
+        if before == after:
+            continue
+        if now and begins_at - before + LENGTHS[resolution] < min(after, now) - begins_at:
+            spans.append(Spans(resolution=resolution, begins_at=before, ends_at=begins_at, sign=-1))
+            begins_at = before
+        else:
+            spans.append(Spans(resolution=resolution, begins_at=begins_at, ends_at=after))
+            begins_at = after
     return [*spans, Spans(resolution=Resolution.WEEK, begins_at=begins_at)]
 
 

@@ -22,7 +22,7 @@ from jobhub.contract.figures import (
     Window,
     Worker,
 )
-from jobhub.domain.histogram import Histogram, added_up, percentiles
+from jobhub.domain.histogram import Histogram, percentiles
 from jobhub.domain.spans import Resolution, begin_of, spans_since
 from jobhub.store import reports as store
 from jobhub.store.database import Connection, Database
@@ -54,7 +54,7 @@ async def statistics(db: Database, window: Window) -> Statistics:
     async with db.snapshot() as session:
         now, oldest_pending_seconds = await store.oldest_due(session)
         since = begin_of(now - back, bucket) if back else None
-        within = store.Window(since=since, spans=spans_since(since))
+        within = store.Window(since=since, spans=spans_since(since, now=now))
         finished = await store.count_finished(session, within)
         times = await store.measure_attempts(session, within)
         throughput = await _throughput(session, since, now, _LOOKS[window])
@@ -62,14 +62,15 @@ async def statistics(db: Database, window: Window) -> Statistics:
         pending, running = await store.count_pending(session), await store.count_running(session)
     counts = _counts(finished, pending, running)
     total = _total(counts.values())
+    processing_seconds, waiting_seconds = _durations(finished, times.get(None, Measured()))
     return Statistics(
         window=window,
         generated_at=now,
         counts=total,
         success_rate=_rate(total.completed, total),
         failure_rate=_rate(total.failed, total),
-        processing_seconds=_processing(finished, times.values()),
-        waiting_seconds=_waiting(finished, times.values()),
+        processing_seconds=processing_seconds,
+        waiting_seconds=waiting_seconds,
         throughput=throughput,
         by_type=_by_type(counts, finished, times),
         failures=failures,
@@ -103,32 +104,34 @@ def _total(counts: Iterable[Counts]) -> Counts:
     return Counts(**added)
 
 
-def _by_type(counts: dict[str, Counts], finished: list[Finished], times: dict[str, Measured]) -> list[TypeStatistics]:
+def _by_type(counts: dict[str, Counts], finished: list[Finished], times: dict[str | None, Measured]) -> list[TypeStatistics]:
     figures = {one.job_type: [one] for one in finished}
-    measured = {job_type: [one] for job_type, one in times.items()}
-    return [
-        TypeStatistics(
-            job_type=job_type,
-            counts=of_type,
-            success_rate=_rate(of_type.completed, of_type),
-            processing_seconds=_processing(figures.get(job_type, ()), measured.get(job_type, ())),
-            waiting_seconds=_waiting(figures.get(job_type, ()), measured.get(job_type, ())),
+    by_type = []
+    for job_type, of_type in counts.items():
+        processing_seconds, waiting_seconds = _durations(figures.get(job_type, ()), times.get(job_type, Measured()))
+        by_type.append(
+            TypeStatistics(
+                job_type=job_type,
+                counts=of_type,
+                success_rate=_rate(of_type.completed, of_type),
+                processing_seconds=processing_seconds,
+                waiting_seconds=waiting_seconds,
+            )
         )
-        for job_type, of_type in counts.items()
-    ]
+    return by_type
 
 
-def _processing(finished: Iterable[Finished], times: Iterable[Measured]) -> Durations:
-    return _durations(sum(one.processing_seconds for one in finished), added_up([one.processing for one in times]))
+def _durations(finished: Iterable[Finished], measured: Measured) -> tuple[Durations, Durations]:
+    """Of processing and of waiting."""
+    return (
+        _summary(sum(one.processing_seconds for one in finished), measured.processing),
+        _summary(sum(one.waiting_seconds for one in finished), measured.waiting),
+    )
 
 
-def _waiting(finished: Iterable[Finished], times: Iterable[Measured]) -> Durations:
-    return _durations(sum(one.waiting_seconds for one in finished), added_up([one.waiting for one in times]))
-
-
-def _durations(seconds: float, histogram: Histogram) -> Durations:
+def _summary(seconds: float, histogram: Histogram) -> Durations:
     """The average is exact, the percentiles are within 5 %."""
-    attempts = sum(histogram.values())
+    attempts = sum(histogram.counts)
     p50, p95, p99 = percentiles(histogram, _SHARES)
     return Durations(average=seconds / attempts if attempts else None, p50=p50, p95=p95, p99=p99)
 

@@ -32,10 +32,10 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """Times of the attempts of one job type."""
+    """Times of attempts."""
 
-    waiting: Histogram
-    processing: Histogram
+    waiting: Histogram = Histogram()
+    processing: Histogram = Histogram()
 
 
 class TypeFailures(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +69,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
             "resolutions": [span.resolution for span in self.spans],
             "begins": [span.begins_at for span in self.spans],
             "ends": [span.ends_at for span in self.spans],
+            "signs": [span.sign for span in self.spans],
         }
 
 
@@ -77,12 +78,11 @@ async def count_finished(db: Connection, window: Window) -> list[Finished]:
     return [msgspec.convert(dict(row), Finished) for row in await db.fetch("count_finished", **window.parameters())]
 
 
-async def measure_attempts(db: Connection, window: Window) -> dict[str, Measured]:
-    """Times of attempts by job type."""
+async def measure_attempts(db: Connection, window: Window) -> dict[str | None, Measured]:
+    """Times of attempts by job type, and of all together under None, if there are any."""
     return {
         row["job_type"]: Measured(
-            waiting=dict(zip(row["seconds"], row["waiting"], strict=True)),
-            processing=dict(zip(row["seconds"], row["processing"], strict=True)),
+            waiting=Histogram(row["seconds"], row["waiting"]), processing=Histogram(row["seconds"], row["processing"])
         )
         for row in await db.fetch("measure_attempts", **window.parameters())
     }
