@@ -44,8 +44,9 @@ LIMIT 10000;
 -- name: measure_attempts
 -- How long attempts that ended in the window waited and ran, by type, as histograms.
 -- params:  resolutions, begins, ends, signs, since: as count_finished
--- returns: one row per job type, and one with a null for all together: job_type, seconds (what each bucket stands for, rising), and as
---          many waiting and processing: how many attempts are in the bucket
+-- returns: first one row for all types together, its job_type null: buckets, seconds (what each bucket stands for), and as many waiting and
+--          processing: how many attempts are in the bucket. All of them are null if nothing is counted. Then one row per job type: the
+--          same without seconds. Buckets are in any order
 -- index:   job_time_stats_pkey; job_stat_changes is small
 -- test:    tests/store/test_reports.py, tests/contract/test_plans.py
 WITH stats AS (
@@ -74,22 +75,23 @@ WITH stats AS (
     WHERE at >= coalesce(:since::timestamptz, '-infinity')
 ),
 counted AS (
-    SELECT job_type, bucket, sum(waiting)::bigint AS waiting, sum(processing)::bigint AS processing
+    -- As float8, which holds every count below 2^53 and is added in half the time: a sum of bigint is a numeric.
+    SELECT job_type, bucket, sum(waiting::float8)::bigint AS waiting, sum(processing::float8)::bigint AS processing
     FROM stats
     GROUP BY job_type, bucket
 )
 SELECT
-    job_type,
-    array_agg(stat_bucket_seconds(bucket) ORDER BY bucket) AS seconds,
-    array_agg(waiting ORDER BY bucket) AS waiting,
-    array_agg(processing ORDER BY bucket) AS processing
-FROM (
-    SELECT job_type, bucket, waiting, processing FROM counted
-    UNION ALL
-    SELECT null, bucket, sum(waiting)::bigint, sum(processing)::bigint FROM counted GROUP BY bucket
-) AS of_each_and_all
+    null AS job_type,
+    array_agg(bucket) AS buckets,
+    array_agg(stat_bucket_seconds(bucket)) AS seconds,
+    array_agg(waiting) AS waiting,
+    array_agg(processing) AS processing
+FROM (SELECT bucket, sum(waiting)::bigint AS waiting, sum(processing)::bigint AS processing FROM counted GROUP BY bucket) AS of_all
+UNION ALL
+-- Neither sorted nor with its seconds, which takes a quarter of the time.
+SELECT job_type, array_agg(bucket), null, array_agg(waiting), array_agg(processing)
+FROM counted
 GROUP BY job_type
-ORDER BY job_type NULLS FIRST
 LIMIT 10000;
 
 -- name: first_counted_at

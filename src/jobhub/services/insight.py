@@ -56,13 +56,13 @@ async def statistics(db: Database, window: Window) -> Statistics:
         since = begin_of(now - back, bucket) if back else None
         within = store.Window(since=since, spans=spans_since(since, now=now))
         finished = await store.count_finished(session, within)
-        times = await store.measure_attempts(session, within)
+        of_all, times = await store.measure_attempts(session, within)
         throughput = await _throughput(session, since, now, _LOOKS[window])
         failures = await store.count_failures(session, within)
         pending, running = await store.count_pending(session), await store.count_running(session)
     counts = _counts(finished, pending, running)
     total = _total(counts.values())
-    processing_seconds, waiting_seconds = _durations(finished, times.get(None, Measured()))
+    processing_seconds, waiting_seconds = _durations(finished, of_all)
     return Statistics(
         window=window,
         generated_at=now,
@@ -104,7 +104,7 @@ def _total(counts: Iterable[Counts]) -> Counts:
     return Counts(**added)
 
 
-def _by_type(counts: dict[str, Counts], finished: list[Finished], times: dict[str | None, Measured]) -> list[TypeStatistics]:
+def _by_type(counts: dict[str, Counts], finished: list[Finished], times: dict[str, Measured]) -> list[TypeStatistics]:
     figures = {one.job_type: [one] for one in finished}
     by_type = []
     for job_type, of_type in counts.items():

@@ -1,8 +1,10 @@
 """Statistics and the state of the queue: one function per statement of sql/queries/reports.sql."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+import asyncpg
 import msgspec
 
 from jobhub.contract.figures import Bucket, FailureCount, PendingCount, WorkerState
@@ -78,14 +80,20 @@ async def count_finished(db: Connection, window: Window) -> list[Finished]:
     return [msgspec.convert(dict(row), Finished) for row in await db.fetch("count_finished", **window.parameters())]
 
 
-async def measure_attempts(db: Connection, window: Window) -> dict[str | None, Measured]:
-    """Times of attempts by job type, and of all together under None, if there are any."""
-    return {
-        row["job_type"]: Measured(
-            waiting=Histogram(row["seconds"], row["waiting"]), processing=Histogram(row["seconds"], row["processing"])
-        )
-        for row in await db.fetch("measure_attempts", **window.parameters())
-    }
+async def measure_attempts(db: Connection, window: Window) -> tuple[Measured, dict[str, Measured]]:
+    """Times of all attempts together, and by job type."""
+    of_all, *of_types = await db.fetch("measure_attempts", **window.parameters())
+    if not of_types:
+        return Measured(), {}
+    seconds = dict(zip(of_all["buckets"], of_all["seconds"], strict=True))
+    return _measured(of_all, seconds), {row["job_type"]: _measured(row, seconds) for row in of_types}
+
+
+def _measured(row: asyncpg.Record, seconds: Mapping[int, float]) -> Measured:
+    """A row's two histograms, given what each bucket stands for."""
+    buckets, waiting, processing = zip(*sorted(zip(row["buckets"], row["waiting"], row["processing"], strict=True)), strict=True)
+    lengths = [seconds[bucket] for bucket in buckets]
+    return Measured(waiting=Histogram(lengths, waiting), processing=Histogram(lengths, processing))
 
 
 async def first_counted_at(db: Connection) -> datetime | None:
