@@ -21,7 +21,7 @@ MINE = [
 ADMIN = ["", "/jobs", "/failures", "/workers", "/job-types", "/users", "/clean-up?days_old=0", "/audit-log"]
 
 
-ONLY = {"dark": ", runOnly: ['cat.color']"}  # all that a scheme changes
+ONLY = {"dark": ", runOnly: ['color-contrast', 'link-in-text-block']"}  # all that a scheme changes
 
 
 def violations(page, kind):

@@ -25,6 +25,22 @@ SOME_ID = "01890a5d-0000-7000-8000-0000deadbeef"
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
+@asynccontextmanager
+async def serving(dsn, registry, *, token=None):
+    litestar = application.create_litestar(dsn=dsn, keys=factories.KEYS, registry=registry, metrics_token=token)
+    async with running_lifespan(litestar.lifespan):
+        transport = httpx.ASGITransport(Edge(litestar), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+            yield factories.Api(client)
+
+
+@pytest.fixture
+async def api(dsn, registry):
+    """An application of its own, which has counted nothing yet."""
+    async with serving(dsn, registry) as api:
+        yield api
+
+
 @pytest.fixture
 def at_once(monkeypatch):
     """Every scrape looks, and counts what has been committed by then."""
@@ -275,19 +291,10 @@ async def test_a_database_that_does_not_answer_in_time_is_down_until_it_does(api
     assert ended(freed)["test.echo", "completed"] == 1
 
 
-@asynccontextmanager
-async def guarded(dsn, registry, token):
-    litestar = application.create_litestar(dsn=dsn, keys=factories.KEYS, registry=registry, metrics_token=token)
-    async with running_lifespan(litestar.lifespan):
-        transport = httpx.ASGITransport(Edge(litestar), raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
-            yield factories.Api(client)
-
-
 @pytest.mark.parametrize("token", ["s3cret", "geheim für alle"])
 async def test_where_a_token_is_set_nothing_else_opens_it(dsn, registry, admin, token):
     wrong = ["", "Bearer", "Bearer wrong", f"Basic {token}", f"Bearer {token}x", f"Bearer {factories.token(admin)}", "Bearer \xff"]
-    async with guarded(dsn, registry, token) as api:
+    async with serving(dsn, registry, token=token) as api:
         refused = [await api.client.get("/metrics", headers=[(b"authorization", value.encode())]) for value in wrong]
         without = await api.client.get("/metrics")
         headed = await api.client.head("/metrics")
