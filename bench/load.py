@@ -3,8 +3,9 @@
     .venv/bin/python -m bench.load PORT CONNECTIONS SECONDS [PAUSE] < REQUESTS
 
 REQUESTS is one raw HTTP/1.1 request, or several with a zero byte between, which take turns; `{key}` in their headers is another key each
-time. Each connection pauses so many seconds between an answer and its next request, not at all unless told. Prints a JSON object: how many answers by status, how long it took, the latencies' p50 and p99 in milliseconds. What is on its way at
-the end is waited for, so that the counts are exact. Not a general client: an answer must have a Content-Length.
+time. Each connection pauses so many seconds between an answer and its next request, not at all unless told. Prints a JSON object: how many
+answers by status, how long it took, the latencies' p50 and p99 in milliseconds. What is on its way at the end is waited for, so that the
+counts are exact. Not a general client: an answer must have a Content-Length.
 """
 
 import asyncio

@@ -5,8 +5,9 @@
 
 One database gets --old finished jobs of one to thirty days, each with an attempt; 2 % of them failed and stay. One worker process drains
 --jobs jobs that do nothing, --runs times, alone; then as often as a clean-up of the older half lasts; then --runs times alone again. The other
-half is cleaned up while --rate jobs a second become due. On another database --cycle-jobs are filled in and all cleaned up again, --cycles times, with autovacuum as it is set; then indexes that are nearly
-empty are made anew, as a worker does every night. What --data-dir keeps is used up by a run.
+half is cleaned up while --rate jobs a second become due. On another database --cycle-jobs are filled in and all cleaned up again, --cycles
+times, with autovacuum as it is set; then indexes that are nearly empty are made anew, as a worker does every night. What --data-dir keeps is
+used up by a run.
 """
 
 import argparse

@@ -44,9 +44,9 @@ LIMIT 10000;
 -- name: measure_attempts
 -- How long attempts that ended in the window waited and ran, by type, as histograms.
 -- params:  resolutions, begins, ends, signs, since: as count_finished
--- returns: first one row for all types together, its job_type null: buckets, seconds (what each bucket stands for), and as many waiting and
---          processing: how many attempts are in the bucket. All of them are null if nothing is counted. Then one row per job type: the
---          same without seconds. Buckets are in any order
+-- returns: one row for all types together, its job_type null: buckets, seconds (what each bucket stands for), and as many waiting and
+--          processing: how many attempts are in the bucket; all of them null if nothing is counted. And one row per job type: the same without
+--          seconds. Buckets are in any order
 -- index:   job_time_stats_pkey; job_stat_changes is small
 -- test:    tests/store/test_reports.py, tests/contract/test_plans.py
 WITH stats AS (
@@ -75,7 +75,7 @@ WITH stats AS (
     WHERE at >= coalesce(:since::timestamptz, '-infinity')
 ),
 counted AS (
-    -- As float8, which holds every count below 2^53 and is added in half the time: a sum of bigint is a numeric.
+    -- As float8, which holds every count below 2^53: a sum of bigint is a numeric, and takes longer.
     SELECT job_type, bucket, sum(waiting::float8)::bigint AS waiting, sum(processing::float8)::bigint AS processing
     FROM stats
     GROUP BY job_type, bucket
@@ -88,7 +88,7 @@ SELECT
     array_agg(processing) AS processing
 FROM (SELECT bucket, sum(waiting)::bigint AS waiting, sum(processing)::bigint AS processing FROM counted GROUP BY bucket) AS of_all
 UNION ALL
--- Neither sorted nor with its seconds, which takes a quarter of the time.
+-- Neither sorted nor with its seconds: that took a quarter of the time.
 SELECT job_type, array_agg(bucket), null, array_agg(waiting), array_agg(processing)
 FROM counted
 GROUP BY job_type
@@ -268,8 +268,8 @@ SELECT
 
 -- name: count_kept_before
 -- Jobs that finished before a moment and were not cleaned up since, by type: of all there are, less those that finished later.
--- params:  resolutions, begins, ends, signs: the spans from that moment on (domain.spans); before: the moment, with which a span begins that is
---          counted still
+-- params:  resolutions, begins, ends, signs: the spans from that moment on (domain.spans); before: the moment, with which a span begins that
+--          is counted still
 -- returns: one row per job type that has any: job_type, completed, failed, cancelled
 -- index:   job_stats_pkey; job_stat_changes is small
 -- test:    tests/services/test_clean_up.py, tests/contract/test_plans.py

@@ -105,7 +105,7 @@ def create_litestar(
             *pages,
         ],
         lifespan=[resources],
-        state=State({"dsn": dsn}),
+        state=State({"dsn": dsn}),  # not only the lifespan's, so that tests can run one application on many databases
         middleware=[AnswerOptions(), Authentication(who_asks), UrlCheck()],
         dependencies={"resources": Provide(provide_resources)},
         exception_handlers=HANDLERS,

@@ -82,11 +82,12 @@ async def count_finished(db: Connection, window: Window) -> list[Finished]:
 
 async def measure_attempts(db: Connection, window: Window) -> tuple[Measured, dict[str, Measured]]:
     """Times of all attempts together, and by job type."""
-    of_all, *of_types = await db.fetch("measure_attempts", **window.parameters())
-    if not of_types:
+    rows = {row["job_type"]: row for row in await db.fetch("measure_attempts", **window.parameters())}
+    of_all = rows.pop(None)
+    if not rows:
         return Measured(), {}
     seconds = dict(zip(of_all["buckets"], of_all["seconds"], strict=True))
-    return _measured(of_all, seconds), {row["job_type"]: _measured(row, seconds) for row in of_types}
+    return _measured(of_all, seconds), {job_type: _measured(row, seconds) for job_type, row in rows.items()}
 
 
 def _measured(row: asyncpg.Record, seconds: Mapping[int, float]) -> Measured:
