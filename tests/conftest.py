@@ -135,7 +135,7 @@ def registry() -> Registry:
 
 @lru_cache(maxsize=1)
 def _application(registry: Registry) -> Litestar:
-    """To put it together takes longer than most tests; what it works with is made anew each time its lifespan begins."""
+    """To put it together takes longer than most tests. What it works with is made anew each time its lifespan begins; its counts go on."""
     return create_litestar(dsn="", keys=factories.KEYS, registry=registry)
 
 

@@ -268,8 +268,8 @@ SELECT
 
 -- name: count_kept_before
 -- Jobs that finished before a moment and were not cleaned up since, by type: of all there are, less those that finished later.
--- params:  resolutions, begins, ends, signs: the spans from that moment on (domain.spans); before: the moment, with which a span begins that
---          is counted still
+-- params:  resolutions, begins, ends: the spans from that moment on (domain.spans); before: the moment, with which a span begins that is
+--          counted still
 -- returns: one row per job type that has any: job_type, completed, failed, cancelled
 -- index:   job_stats_pkey; job_stat_changes is small
 -- test:    tests/services/test_clean_up.py, tests/contract/test_plans.py
@@ -281,14 +281,13 @@ WITH stats AS (
     WHERE resolution = 'all_time' AND at < 'infinity'
     UNION ALL
     SELECT stored.*
-    FROM unnest(:resolutions::stat_resolution [], :begins::timestamptz [], :ends::timestamptz [], :signs::integer [])
-        AS spans (resolution, begins_at, ends_at, sign)
+    FROM unnest(:resolutions::stat_resolution [], :begins::timestamptz [], :ends::timestamptz []) AS spans (resolution, begins_at, ends_at)
     CROSS JOIN LATERAL (
         SELECT
             job_stats.job_type,
-            spans.sign * sum(job_stats.completed_removed - job_stats.completed) AS completed,
-            spans.sign * sum(job_stats.failed_removed - job_stats.failed) AS failed,
-            spans.sign * sum(job_stats.cancelled_removed - job_stats.cancelled) AS cancelled
+            sum(job_stats.completed_removed - job_stats.completed) AS completed,
+            sum(job_stats.failed_removed - job_stats.failed) AS failed,
+            sum(job_stats.cancelled_removed - job_stats.cancelled) AS cancelled
         FROM job_stats
         WHERE job_stats.resolution = spans.resolution
             AND job_stats.at >= coalesce(spans.begins_at, '-infinity')

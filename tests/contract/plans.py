@@ -73,7 +73,7 @@ STATISTICS = {
     "first_counted_at": {},
     "count_failures": WINDOW,
     "count_failures_by_type": {},
-    "count_kept_before": {"before": WINDOW["since"], **{name: WINDOW[name] for name in ("resolutions", "begins", "ends", "signs")}},
+    "count_kept_before": {"before": WINDOW["since"], **{name: WINDOW[name] for name in ("resolutions", "begins", "ends")}},
 }
 CLAIM = {"worker_id": ONE, "queues": ["default"], "known_types": ["test.echo"], "slots": 20, "after_rank": FRONT.rank, "after_id": 0}
 HOT = {

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobhub.domain.spans import begin_of
+from jobhub.domain.spans import begin_of, spans_since
 from jobhub.services import insight
 from jobhub.services.insight import Window
+from jobhub.store import reports as store
 from jobhub.store.rollups import fold_job_stats
 from tests.store.test_rollups import fold_all
 
@@ -132,6 +133,44 @@ async def test_a_window_begins_with_the_bucket_in_which_its_length_ends(db, sql,
     assert figures.throughput[0].at == begins_at
     assert [(slot.completed, slot.failed, slot.cancelled) for slot in filled] == [(1, 1, 1)] * 2
     assert filled[0].at == begins_at
+
+
+# How long attempts of a type wait, in seconds; they run twice as long.
+OF_TYPE = {"test.fast": 1.0, "test.slow": 4.0}
+
+
+async def test_what_is_taken_away_again_is_in_no_figure_of_a_window(db, sql):
+    """A window from 8:11 to 9:11 has the hour from 8:00, less ten minutes and one: here, whatever the clock says."""
+    eight = begin_of(datetime.now(UTC), timedelta(days=1)) - timedelta(hours=16)
+    since = eight + timedelta(minutes=11)
+    moments = [eight + timedelta(minutes=minutes) for minutes in (5, 10, 11, 59, 65)]
+    finish_at(sql, *moments)
+    for moment in moments:
+        for job_type, seconds in OF_TYPE.items():
+            sql.execute(
+                "INSERT INTO job_stat_changes (at, job_type, status, error_code, jobs, outcome, attempts, waiting_microseconds,"
+                " processing_microseconds, waiting_buckets, processing_buckets)"
+                " VALUES (%(at)s, %(type)s, 'failed', 'boom', 1, 'failed', 1, %(seconds)s * 1e6, 2e6 * %(seconds)s,"
+                " ARRAY[stat_bucket(%(seconds)s)], ARRAY[stat_bucket(2 * %(seconds)s)])",
+                {"at": moment, "type": job_type, "seconds": seconds},
+            )
+    await fold_all(db)
+    window = store.Window(since=since, spans=spans_since(since, now=since + timedelta(hours=1)))
+    assert {span.sign for span in window.spans} == {1, -1}
+
+    finished = await store.count_finished(db, window)
+    of_all, of_types = await store.measure_attempts(db, window)
+
+    assert [(one.completed, one.failed, one.cancelled) for one in finished] == [(3, 3, 3), (0, 3, 0), (0, 3, 0)]
+    assert [(one.waiting_seconds, one.processing_seconds) for one in finished] == [(0, 0), (3, 6), (12, 24)]
+    assert [(failure.error_code, failure.count) for failure in await store.count_failures(db, window)] == [("boom", 9)]
+    for measured, lengths in ((of_types["test.fast"], [1.0]), (of_types["test.slow"], [4.0]), (of_all, [1.0, 4.0])):
+        assert held(measured.waiting) == [(pytest.approx(length, rel=0.05), 3) for length in lengths]
+        assert held(measured.processing) == [(pytest.approx(2 * length, rel=0.05), 3) for length in lengths]
+
+
+def held(histogram) -> list[tuple[float, int]]:
+    return [(seconds, count) for seconds, count in zip(histogram.seconds, histogram.counts, strict=True) if count]
 
 
 @pytest.mark.parametrize("are_folded", [False, True], ids=["unfolded", "folded"])
