@@ -141,3 +141,18 @@ with Supervisor([child], grace_seconds=5):
         process.wait()
 
     wait_for(lambda: not is_alive(pid))
+
+
+def test_only_what_ended_by_itself_with_an_error_has_refused() -> None:
+    failed, done, running = Script("raise SystemExit(1)"), Script("raise SystemExit(0)"), Script(SLEEP)
+    failed.name = "failed"
+    with Supervisor([running, done], grace_seconds=5) as supervised:
+        kill(running)
+        assert done.process
+        done.process.wait()
+        assert supervised.refused() is None
+
+    with Supervisor([failed], grace_seconds=5) as supervised:
+        assert failed.process
+        failed.process.wait()
+        assert supervised.refused() == "failed"

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from jobhub.domain.job_types import Registry
 from jobhub.domain.users import User
 from jobhub.handlers import report_query
 from jobhub.store import reporting
@@ -17,6 +18,11 @@ from tests import factories
 from tests.worker import attempts
 
 HANDLER = report_query.report_query
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return factories.make_registry(HANDLER)
 
 
 @pytest.fixture(autouse=True)
@@ -97,11 +103,10 @@ async def test_a_parameter_is_bound_and_never_run(db: Database, sql: psycopg.Con
     ids=lambda value: json.dumps(value) if isinstance(value, dict) else "",
 )
 async def test_what_can_not_run_is_refused_when_it_is_submitted(
-    api: factories.Api, admin: User, registry: Any, reports: Path, body: dict[str, Any], pointer: str
+    api: factories.Api, admin: User, reports: Path, body: dict[str, Any], pointer: str
 ) -> None:
     declared = "-- It.\n-- param: count integer = 1\n-- param: since timestamptz = 2000-01-01T00:00:00Z\n"
     (reports / "it.sql").write_text(declared + "SELECT :count::integer, :since::timestamptz")
-    registry._add(HANDLER.__jobhub_job_type__)
 
     response = await api.call(admin, "POST", "/jobs", {"job_type": "report.query", "title": "a report", "parameters": body})
 
@@ -151,9 +156,8 @@ async def test_a_report_that_writes_fails(db: Database, sql: psycopg.Connection,
     assert (row.status, row.error_code) == ("failed", "report_failed")
 
 
-async def test_users_may_not_submit_it(api: factories.Api, alice: User, registry: Any, reports: Path) -> None:
+async def test_users_may_not_submit_it(api: factories.Api, alice: User, reports: Path) -> None:
     (reports / "it.sql").write_text("-- It.\nSELECT 1")
-    registry._add(HANDLER.__jobhub_job_type__)
 
     response = await api.call(alice, "POST", "/jobs", {"job_type": "report.query", "title": "a report", "parameters": {"report": "it"}})
 

@@ -48,6 +48,10 @@ class Child:
         self._deaths = 0
         self.start()
 
+    def has_refused(self) -> bool:
+        """Whether it ended by itself with an error, which it has told; not if a signal ended it."""
+        return self.process is not None and (self.process.poll() or 0) > 0
+
     def tend(self) -> None:
         """Start it again if it has died, after a pause that doubles with each death in a row."""
         if self.process is not None and (status := self.process.poll()) is not None:
@@ -75,6 +79,10 @@ class Supervisor:
             self.__exit__(type(error), error, error.__traceback__)
             raise
         return self
+
+    def refused(self) -> str | None:
+        """The name of a child that has ended by itself with an error, if one has since the last `tend`."""
+        return next((child.name for child in self._children if child.has_refused()), None)
 
     def tend(self) -> None:
         """Start again whatever has died. Call it often."""
