@@ -13,7 +13,7 @@ from jobhub.domain.job_types import Registry
 from jobhub.domain.limits import NO_LIMITS, Limits
 from jobhub.domain.submission import MAX_BODY_BYTES
 from jobhub.services.figures import FigureReader
-from jobhub.services.insight import USUAL, Thresholds
+from jobhub.services.insight import USUAL, Insight, Thresholds
 from jobhub.services.passwords import Passwords
 from jobhub.services.provider import Provider, ProviderOptions
 from jobhub.services.streams import StreamLimit
@@ -75,11 +75,11 @@ def create_litestar(
                     passwords=passwords,
                     keys=keys,
                     provider=identities,
+                    insight=Insight(db, healthy),
                     figures=FigureReader(db, registry),
                     responses=responses,
                     metrics_token=metrics_token,
                     login_failures_per_address=login_failures_per_address,
-                    healthy=healthy,
                 )
                 yield
         finally:

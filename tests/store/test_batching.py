@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from jobhub.domain.errors import DatabaseUnavailable
-from jobhub.store.batching import Batches
+from jobhub.store.batching import Batches, Shared
 
 
 class Run:
@@ -169,3 +169,75 @@ async def test_when_the_process_ends_those_who_wait_are_let_go(run):
 
     await asyncio.wait({call, *tasks}, timeout=10)
     assert [task.cancelled() for task in (call, *tasks)] == [True, True]
+
+
+class Read:
+    """Answers with how often it was called, once the gate is open."""
+
+    def __init__(self):
+        self.calls = 0
+        self.error = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self):
+        self.calls += 1
+        number = self.calls
+        await self.gate.wait()
+        if self.error:
+            raise self.error
+        return number
+
+
+@pytest.fixture
+async def read():
+    return Read()
+
+
+async def askers(shared, read, number):
+    """Tasks that ask while the first one's read stands before the closed gate."""
+    read.gate.clear()
+    tasks = [asyncio.create_task(shared.get())]
+    await until(lambda: read.calls)
+    tasks += [asyncio.create_task(shared.get()) for _ in range(number - 1)]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    return tasks
+
+
+async def test_who_asks_while_something_is_read_shares_a_read_that_begins_afterwards(read):
+    shared = Shared(read)
+    tasks = await askers(shared, read, 4)
+    assert read.calls == 1
+
+    read.gate.set()
+
+    assert await asyncio.gather(*tasks) == [1, 2, 2, 2]
+    assert await shared.get() == 3
+
+
+async def test_who_stops_asking_disturbs_no_other_who_does(read):
+    shared = Shared(read)
+    tasks = await askers(shared, read, 3)
+
+    tasks[0].cancel()
+    tasks[1].cancel()
+    read.gate.set()
+
+    assert await tasks[2] == 2
+    assert [tasks[0].cancelled(), tasks[1].cancelled()] == [True, True]
+
+
+async def test_who_asked_meanwhile_is_told_with_the_others_that_the_database_is_away(read):
+    shared = Shared(read)
+    tasks = await askers(shared, read, 3)
+
+    read.error = DatabaseUnavailable()
+    read.gate.set()
+    failures = await asyncio.gather(*tasks, return_exceptions=True)
+    read.error = None
+
+    assert [type(failure) for failure in failures] == [DatabaseUnavailable] * 3
+    assert len(set(map(id, failures))) == 3
+    assert read.calls == 1
+    assert await shared.get() == 2

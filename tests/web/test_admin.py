@@ -1,5 +1,7 @@
 """What administrators see and do; that nobody else can."""
 
+import asyncio
+
 import httpx
 import pytest
 
@@ -7,6 +9,7 @@ from jobhub.app import create_litestar
 from jobhub.domain.jobs import JobStatus, Verb
 from jobhub.domain.lifecycle import is_allowed
 from jobhub.services.insight import Thresholds
+from jobhub.store import reports
 from jobhub.store.rollups import fold_job_stats
 from jobhub.web.edge import Edge
 from tests.conftest import running_lifespan
@@ -155,6 +158,23 @@ async def test_statistics_of_known_jobs_are_known_numbers(api, alice, admin, sql
         assert totals == {name: figures["counts"][name] for name in totals}
         assert figures["throughput"][0].keys() == {"at", "completed", "failed", "cancelled"}
     assert len(all_time["throughput"]) in (3, 4)
+
+
+@pytest.mark.parametrize("case", ["statistics", "queue-status"])
+async def test_what_many_administrators_ask_at_once_is_read_for_all_of_them(api, admin, monkeypatch, case):
+    reads = []
+    oldest_due = reports.oldest_due
+
+    async def slow(session):
+        reads.append(case)
+        await asyncio.sleep(0.5)
+        return await oldest_due(session)
+
+    monkeypatch.setattr(reports, "oldest_due", slow)
+    answers = await asyncio.gather(*(api.call(admin, "GET", f"/jobs/admin/{case}") for _ in range(8)))
+
+    assert [answer.status_code for answer in answers] == [200] * 8
+    assert len(reads) < 8
 
 
 async def test_the_window_of_statistics_is_a_day_unless_said_otherwise(api, admin):

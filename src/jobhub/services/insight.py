@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -25,6 +26,7 @@ from jobhub.contract.figures import (
 from jobhub.domain.histogram import Histogram, percentiles
 from jobhub.domain.spans import Resolution, begin_of, spans_since
 from jobhub.store import reports as store
+from jobhub.store.batching import Shared
 from jobhub.store.database import Connection, Database
 from jobhub.store.reports import Finished, Measured, TypeFailures
 
@@ -200,3 +202,19 @@ async def queue_status(db: Database, thresholds: Thresholds) -> QueueStatus:
 def _lag(name: str, what: str, seconds: float | None, threshold: float) -> Check:
     detail = "nothing is waiting" if seconds is None else f"{what} {seconds:.1f} s"
     return Check(name=name, ok=(seconds or 0) <= threshold, detail=detail, value=seconds, threshold=threshold)
+
+
+class Insight:
+    """Statistics and queue status for many who look at once, as open dashboards do: each is read once for all who ask meanwhile."""
+
+    def __init__(self, db: Database, thresholds: Thresholds) -> None:
+        self._queue_status = Shared(partial(queue_status, db, thresholds))
+        self._statistics = {window: Shared(partial(statistics, db, window)) for window in Window}
+
+    async def statistics(self, window: Window) -> Statistics:
+        """All figures of a window, of one moment after they were asked for."""
+        return await self._statistics[window].get()
+
+    async def queue_status(self) -> QueueStatus:
+        """The queue after this was asked for, with a verdict."""
+        return await self._queue_status.get()

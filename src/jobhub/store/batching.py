@@ -1,6 +1,7 @@
 """Sharing statements: all that arrives while one is on its way goes into the next one.
 
-There is no timer: a lone item never waits for company. Not here: what a statement does with its items (`store.submissions`, `store.users`).
+There is no timer: a lone item never waits for company. Not here: what a statement does with its items (`store.submissions`, `store.users`),
+what is read for all who ask alike (`services.insight`).
 """
 
 import asyncio
@@ -105,6 +106,36 @@ class Batches(Generic[Item, Answer]):
             for (_, answer), value in zip(batch, answers, strict=True):
                 if not answer.done():
                     answer.set_result(value)
+
+
+class Shared(Generic[Answer]):
+    """Calls `read` once for all who ask while it is on its way for others: what each of them is told was read after they asked."""
+
+    def __init__(self, read: Callable[[], Awaitable[Answer]]) -> None:
+        self._read = read
+        self._current: asyncio.Task[Answer] | None = None
+        self._next: asyncio.Task[Answer] | None = None
+
+    async def get(self) -> Answer:
+        """What `read` returns. Whoever stops waiting disturbs no other.
+
+        Raises:
+            DatabaseUnavailable: from `read`, or from that of those who asked before: whoever asked meanwhile isn't made to wait again.
+        """
+        if self._next is None:
+            self._next = asyncio.create_task(self._read_after(self._current), name="read for all who ask")
+        try:
+            return await asyncio.shield(self._next)
+        except DatabaseUnavailable as error:
+            raise _copy(error) from error.__cause__
+
+    async def _read_after(self, before: asyncio.Task[Answer] | None) -> Answer:
+        try:
+            if before and not before.done():
+                await before
+        finally:
+            self._current, self._next = self._next, None
+        return await self._read()
 
 
 def _fail(answer: asyncio.Future[Answer], error: Exception) -> None:

@@ -13,7 +13,7 @@ from litestar.status_codes import HTTP_200_OK
 from jobhub.contract.figures import QueueStatus, Statistics, Window
 from jobhub.contract.jobs import AdminPageView, CleanUpView, ForceCompleteRequest, JobView, PinRequest
 from jobhub.domain.jobs import JobStatus
-from jobhub.services import admin, clean_up, insight, listing
+from jobhub.services import admin, clean_up, listing
 from jobhub.services.listing import PageRequest
 from jobhub.store.matching import JobFilter
 from jobhub.web.auth import administrators_only
@@ -66,12 +66,12 @@ class AdminController(Controller):
     @get("/statistics", summary="Figures of a window of time")
     async def statistics(self, resources: NamedDependency[Resources], window: FromQuery[Window] = Window.DAY) -> Statistics:
         """Counts of pending and running are of now, all else of what finished in the window. A rate of nothing is null."""
-        return await insight.statistics(resources.db, window)
+        return await resources.insight.statistics(window)
 
     @get("/queue-status", summary="Queue health")
     async def queue_status(self, resources: NamedDependency[Resources]) -> QueueStatus:
         """What waits, what runs, which workers live, and whether that is healthy."""
-        return await insight.queue_status(resources.db, resources.healthy)
+        return await resources.insight.queue_status()
 
     @post("/{job_id:uuid}/force-complete", status_code=HTTP_200_OK, summary="Complete a job by hand", response_headers=[ETAG])
     async def force_complete(

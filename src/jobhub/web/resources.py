@@ -9,7 +9,7 @@ from litestar.datastructures import State
 from jobhub.domain.job_types import Registry
 from jobhub.domain.users import User
 from jobhub.services.figures import FigureReader
-from jobhub.services.insight import Thresholds
+from jobhub.services.insight import Insight
 from jobhub.services.passwords import Passwords
 from jobhub.services.provider import Provider
 from jobhub.services.streams import StreamLimit
@@ -34,11 +34,11 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     passwords: Passwords
     keys: Keys
     provider: Provider | None
+    insight: Insight
     figures: FigureReader
     responses: ResponseCounts
     metrics_token: str | None
     login_failures_per_address: int
-    healthy: Thresholds
 
 
 async def provide_resources(state: State) -> Resources:

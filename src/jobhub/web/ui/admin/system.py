@@ -35,8 +35,8 @@ class SystemController(Controller):
     async def overview(self, request: UserRequest, resources: NamedDependency[Resources]) -> Response[str]:
         """Figures of a window of time, and whether all is well now."""
         window = _window(request)
-        figures = await insight.statistics(resources.db, window)
-        status = await insight.queue_status(resources.db, resources.healthy)
+        figures = await resources.insight.statistics(window)
+        status = await resources.insight.queue_status()
         return page(
             request,
             "overview.html",
@@ -60,7 +60,7 @@ class SystemController(Controller):
     @get("/workers")
     async def workers(self, request: UserRequest, resources: NamedDependency[Resources]) -> Response[str]:
         """Each with its lease, its lag and what it runs."""
-        workers = (await insight.queue_status(resources.db, resources.healthy)).workers
+        workers = (await resources.insight.queue_status()).workers
         shown = [job_id for worker in workers for job_id in worker.current_jobs[:_JOBS_OF_WORKER]]
         titles = {job.id: job.title for job in await resources.live.read_all(shown[:_MAX_TITLES], owner_id=None)}
         return page(request, "workers.html", workers=workers, titles=titles, most=_JOBS_OF_WORKER)
@@ -68,7 +68,7 @@ class SystemController(Controller):
     @get("/job-types")
     async def job_types(self, request: UserRequest, resources: NamedDependency[Resources]) -> Response[str]:
         """What this process knows, with the figures of a day."""
-        figures = await insight.statistics(resources.db, Window.DAY)
+        figures = await resources.insight.statistics(Window.DAY)
         by_type: dict[str, Any] = {one.job_type: one for one in figures.by_type}
         return page(request, "job_types.html", types=jobs.describe(resources.registry, by=request.user), by_type=by_type)
 
