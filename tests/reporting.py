@@ -63,9 +63,10 @@ def make_stats(
         )
         for column, lengths in (("waiting", waited), ("processing", ran)):
             sql.execute(
-                f"INSERT INTO job_time_stats AS old (resolution, at, job_type, bucket, {column})"
-                " SELECT %s, %s, %s, stat_bucket(seconds), count(*) FROM unnest(%s::float8[]) AS seconds GROUP BY stat_bucket(seconds)"
-                f" ON CONFLICT (resolution, at, job_type, bucket) DO UPDATE SET {column} = old.{column} + excluded.{column}",
+                f"INSERT INTO job_time_stats AS old (resolution, at, job_type, {column})"
+                " SELECT %s, %s, %s, stat_histogram(array_agg(bucket), array_agg(count))"
+                " FROM (SELECT stat_bucket(seconds), count(*) FROM unnest(%s::float8[]) AS seconds GROUP BY 1) AS counted (bucket, count)"
+                f" ON CONFLICT (resolution, at, job_type) DO UPDATE SET {column} = stat_histogram_sum(old.{column}, excluded.{column})",
                 [*key, lengths],
             )
         for code, failed in (failures or {}).items():

@@ -30,8 +30,8 @@ WITH stats AS (
     ) AS stored
     UNION ALL
     SELECT job_type, completed, failed, cancelled, waiting_microseconds, processing_microseconds
-    FROM job_stats_unfolded
-    WHERE resolution = 'all_time' AND moment >= coalesce(:since::timestamptz, '-infinity')
+    FROM job_stats_changed
+    WHERE moment >= coalesce(:since::timestamptz, '-infinity')
 )
 SELECT
     job_type, sum(completed)::bigint AS completed, sum(failed)::bigint AS failed, sum(cancelled)::bigint AS cancelled,
@@ -42,57 +42,44 @@ ORDER BY job_type
 LIMIT 10000;
 
 -- name: measure_attempts
--- How long attempts that ended in the window waited and ran, by type, as histograms.
+-- How long attempts that ended in the window waited and ran, as histograms (stat_histogram()) to be added up by type, each with its sign.
 -- params:  resolutions, begins, ends, signs, since: as count_finished
--- returns: one row for all types together, its job_type null: buckets, seconds (what each bucket stands for), and as many waiting and
---          processing: how many attempts are in the bucket; all of them null if nothing is counted. And one row per job type: the same without
---          seconds. Buckets are in any order
+-- returns: one row per job type and span, and one per job type for what is not folded yet: job_type, sign, waiting, processing
 -- index:   job_time_stats_pkey; job_stat_changes is small
 -- test:    tests/store/test_reports.py, tests/contract/test_plans.py
-WITH stats AS (
-    SELECT stored.*
-    FROM unnest(:resolutions::stat_resolution [], :begins::timestamptz [], :ends::timestamptz [], :signs::integer [])
-        AS spans (resolution, begins_at, ends_at, sign)
-    CROSS JOIN LATERAL (
-        SELECT
-            job_time_stats.job_type, job_time_stats.bucket,
-            spans.sign * job_time_stats.waiting AS waiting, spans.sign * job_time_stats.processing AS processing
-        FROM job_time_stats
-        WHERE job_time_stats.resolution = spans.resolution
-            AND job_time_stats.at >= coalesce(spans.begins_at, '-infinity')
-            AND job_time_stats.at < coalesce(spans.ends_at, 'infinity')
-        -- Keeps this a look into the index for each of the few spans, never a join with all there is.
-        OFFSET 0
-    ) AS stored
-    UNION ALL
-    -- Not job_time_stats_unfolded, which counts each change by itself before it puts it in its spans: three times the time.
-    SELECT job_type, unnest(waiting_buckets), 1, 0
-    FROM job_stat_changes
-    WHERE at >= coalesce(:since::timestamptz, '-infinity')
-    UNION ALL
-    SELECT job_type, unnest(processing_buckets), 0, 1
-    FROM job_stat_changes
-    WHERE at >= coalesce(:since::timestamptz, '-infinity')
-),
-counted AS (
-    -- As float8, which holds every count below 2^53: a sum of bigint is a numeric, and takes longer.
-    SELECT job_type, bucket, sum(waiting::float8)::bigint AS waiting, sum(processing::float8)::bigint AS processing
-    FROM stats
-    GROUP BY job_type, bucket
-)
-SELECT
-    null AS job_type,
-    array_agg(bucket) AS buckets,
-    array_agg(stat_bucket_seconds(bucket)) AS seconds,
-    array_agg(waiting) AS waiting,
-    array_agg(processing) AS processing
-FROM (SELECT bucket, sum(waiting)::bigint AS waiting, sum(processing)::bigint AS processing FROM counted GROUP BY bucket) AS of_all
+SELECT stored.job_type, spans.sign, stored.waiting, stored.processing
+FROM unnest(:resolutions::stat_resolution [], :begins::timestamptz [], :ends::timestamptz [], :signs::integer [])
+    AS spans (resolution, begins_at, ends_at, sign)
+CROSS JOIN LATERAL (
+    SELECT job_time_stats.job_type, job_time_stats.waiting, job_time_stats.processing
+    FROM job_time_stats
+    WHERE job_time_stats.resolution = spans.resolution
+        AND job_time_stats.at >= coalesce(spans.begins_at, '-infinity')
+        AND job_time_stats.at < coalesce(spans.ends_at, 'infinity')
+    -- Keeps this a look into the index for each of the few spans, never a join with all there is.
+    OFFSET 0
+) AS stored
 UNION ALL
--- Neither sorted nor with its seconds: that took a quarter of the time.
-SELECT job_type, array_agg(bucket), null, array_agg(waiting), array_agg(processing)
-FROM counted
-GROUP BY job_type
-LIMIT 10000;
+SELECT
+    unfolded.job_type, 1,
+    stat_histogram(array_agg(unfolded.bucket), array_agg(unfolded.waiting)),
+    stat_histogram(array_agg(unfolded.bucket), array_agg(unfolded.processing))
+FROM (
+    SELECT one.job_type, one.bucket, sum(one.waiting) AS waiting, sum(one.processing) AS processing
+    -- Not job_time_stats_unfolded, which counts each change by itself before it puts it in its spans: three times the time.
+    FROM (
+        SELECT job_type, unnest(waiting_buckets) AS bucket, 1 AS waiting, 0 AS processing
+        FROM job_stat_changes
+        WHERE at >= coalesce(:since::timestamptz, '-infinity')
+        UNION ALL
+        SELECT job_type, unnest(processing_buckets), 0, 1
+        FROM job_stat_changes
+        WHERE at >= coalesce(:since::timestamptz, '-infinity')
+    ) AS one
+    GROUP BY one.job_type, one.bucket
+) AS unfolded
+GROUP BY unfolded.job_type
+LIMIT 1000000;
 
 -- name: first_counted_at
 -- The begin of the first day of which anything is counted.
@@ -121,8 +108,8 @@ stats AS (
     WHERE resolution = :resolution::stat_resolution AND at >= :since::timestamptz AND at < 'infinity'
     UNION ALL
     SELECT moment, completed, failed, cancelled
-    FROM job_stats_unfolded
-    WHERE resolution = 'all_time' AND moment >= :since::timestamptz
+    FROM job_stats_changed
+    WHERE moment >= :since::timestamptz
 ),
 finished AS (
     SELECT
@@ -162,8 +149,8 @@ WITH stats AS (
     ) AS stored
     UNION ALL
     SELECT error_code, failed
-    FROM job_failure_stats_unfolded
-    WHERE resolution = 'all_time' AND moment >= coalesce(:since::timestamptz, '-infinity')
+    FROM job_failure_stats_changed
+    WHERE moment >= coalesce(:since::timestamptz, '-infinity')
 )
 SELECT error_code, sum(failed)::bigint AS count
 FROM stats
@@ -296,8 +283,8 @@ WITH stats AS (
     ) AS stored
     UNION ALL
     SELECT job_type, completed - completed_removed, failed - failed_removed, cancelled - cancelled_removed
-    FROM job_stats_unfolded
-    WHERE resolution = 'all_time' AND moment < :before::timestamptz
+    FROM job_stats_changed
+    WHERE moment < :before::timestamptz
 )
 SELECT
     job_type, sum(completed)::bigint AS completed, sum(failed)::bigint AS failed, sum(cancelled)::bigint AS cancelled
@@ -338,8 +325,8 @@ failures AS (
         CASE WHEN change.moment >= begin.of_hour THEN change.failed ELSE 0 END,
         CASE WHEN change.moment >= begin.of_day THEN change.failed ELSE 0 END,
         change.failed
-    FROM job_failure_stats_unfolded AS change CROSS JOIN begin
-    WHERE change.resolution = 'all_time' AND change.moment >= begin.of_week
+    FROM job_failure_stats_changed AS change CROSS JOIN begin
+    WHERE change.moment >= begin.of_week
 )
 SELECT
     job_type,

@@ -50,16 +50,23 @@ stats AS (
         processing_microseconds = job_stats.processing_microseconds + excluded.processing_microseconds
 ),
 times AS (
-    INSERT INTO job_time_stats (resolution, at, job_type, bucket, waiting, processing)
-    SELECT change.resolution, change.at, change.job_type, change.bucket, sum(change.waiting), sum(change.processing)
-    FROM job_time_stats_unfolded AS change
-    WHERE change.change_id = ANY(ARRAY(SELECT taken.id FROM taken))
-    GROUP BY change.resolution, change.at, change.job_type, change.bucket
-    -- In the order in which statistics read them, so that a histogram lies on a page or two.
-    ORDER BY change.resolution, change.at, change.job_type, change.bucket
-    ON CONFLICT (resolution, at, job_type, bucket) DO UPDATE SET
-        waiting = job_time_stats.waiting + excluded.waiting,
-        processing = job_time_stats.processing + excluded.processing
+    INSERT INTO job_time_stats (resolution, at, job_type, waiting, processing)
+    SELECT
+        counted.resolution, counted.at, counted.job_type,
+        stat_histogram(array_agg(counted.bucket), array_agg(counted.waiting)),
+        stat_histogram(array_agg(counted.bucket), array_agg(counted.processing))
+    FROM (
+        SELECT
+            change.resolution, change.at, change.job_type, change.bucket,
+            sum(change.waiting)::bigint AS waiting, sum(change.processing)::bigint AS processing
+        FROM job_time_stats_unfolded AS change
+        WHERE change.change_id = ANY(ARRAY(SELECT taken.id FROM taken))
+        GROUP BY change.resolution, change.at, change.job_type, change.bucket
+    ) AS counted
+    GROUP BY counted.resolution, counted.at, counted.job_type
+    ON CONFLICT (resolution, at, job_type) DO UPDATE SET
+        waiting = stat_histogram_sum(job_time_stats.waiting, excluded.waiting),
+        processing = stat_histogram_sum(job_time_stats.processing, excluded.processing)
 ),
 failures AS (
     INSERT INTO job_failure_stats (resolution, at, job_type, error_code, failed, failed_removed)

@@ -45,7 +45,7 @@ def new_jobs(sql, alice):
     )
     spans = "(resolution, at, job_type{}) SELECT 'minute', now() - n * interval '1 min', 'test.echo'{} FROM generate_series(1, 9000) AS n"
     sql.execute("INSERT INTO job_stats " + spans.format("", ""))
-    sql.execute("INSERT INTO job_time_stats " + spans.format(", bucket", ", 9"))
+    sql.execute("INSERT INTO job_time_stats " + spans.format(", waiting", ", '{1,2}'"))
     sql.execute("INSERT INTO job_failure_stats " + spans.format(", error_code", ", 'boom'"))
 
 

@@ -156,7 +156,7 @@ def long_history(sql, alice):
     )
     for table, column, value in (
         ("job_stats", "completed", "1"),
-        ("job_time_stats", "bucket", "5"),
+        ("job_time_stats", "waiting", "'{1,2}'::bigint[]"),
         ("job_failure_stats", "error_code", "'x'"),
     ):
         sql.execute(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from jobhub.domain.histogram import BUCKET_SECONDS
 from jobhub.domain.spans import begin_of, spans_since
 from jobhub.services import insight
 from jobhub.services.insight import Window
@@ -95,6 +96,30 @@ def test_every_length_has_a_bucket(sql, length, bucket):
     assert sql.execute(f"SELECT stat_bucket({length}::float8) AS bucket").fetchone().bucket == bucket
 
 
+def test_buckets_stand_for_the_same_in_sql_and_in_python(sql):
+    in_sql = sql.execute(
+        "SELECT array_agg(stat_bucket_seconds(n::smallint) ORDER BY n) AS seconds FROM generate_series(0, 300) AS n"
+    ).fetchone()
+
+    assert in_sql.seconds == pytest.approx(BUCKET_SECONDS, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("buckets", "counts", "histogram"),
+    [([2, 0], [5, 7], [7, 0, 5]), ([], [], []), ([0, 9], [1, 0], [1]), ([300], [2**40], [0] * 300 + [2**40])],
+)
+def test_a_histogram_has_a_count_for_each_bucket_up_to_the_last(sql, buckets, counts, histogram):
+    made = sql.execute("SELECT stat_histogram(%s::smallint[], %s::bigint[]) AS histogram", [buckets, counts]).fetchone().histogram
+
+    assert made == histogram
+
+
+def test_histograms_of_any_length_are_added_up(sql):
+    row = sql.execute("SELECT stat_histogram_sum('{1,2,3}', '{10}') AS shorter, stat_histogram_sum('{}', '{0,4}') AS empty").fetchone()
+
+    assert (row.shorter, row.empty) == ([11, 2, 3], [0, 4])
+
+
 EDGES = [
     (Window.HOUR, timedelta(hours=1), timedelta(minutes=1)),
     (Window.DAY, timedelta(days=1), timedelta(hours=1)),
@@ -170,7 +195,7 @@ async def test_what_is_taken_away_again_is_in_no_figure_of_a_window(db, sql):
 
 
 def held(histogram) -> list[tuple[float, int]]:
-    return [(seconds, count) for seconds, count in zip(histogram.seconds, histogram.counts, strict=True) if count]
+    return [(BUCKET_SECONDS[bucket], count) for bucket, count in enumerate(histogram) if count]
 
 
 @pytest.mark.parametrize("are_folded", [False, True], ids=["unfolded", "folded"])

@@ -1,34 +1,39 @@
 """Lengths of time as a histogram, and what can be said of them.
 
-Not here: the buckets (`stat_bucket` in sql/migrations/0013_job_stats.sql).
+Not here: which bucket a length of time lies in (`stat_bucket` in sql/migrations/0013_job_stats.sql).
 """
 
+import math
 from bisect import bisect_right
-from collections.abc import Sequence
-from itertools import accumulate
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, zip_longest
 
-import msgspec
+# How many lengths lie in bucket 0, 1, 2 and so on, as far as any do.
+Histogram = Sequence[int]
+
+# The length of time each bucket stands for, within 5 % of all that lie in it, as `stat_bucket_seconds` says.
+BUCKET_SECONDS = (0.0005, *(0.001 * math.pow(1.1, bucket - 0.5) for bucket in range(1, 301)))
 
 
-class Histogram(msgspec.Struct, frozen=True):
-    """The length of time each bucket stands for, in seconds and rising, and how many it holds."""
-
-    seconds: Sequence[float] = ()
-    counts: Sequence[int] = ()
+def sum_of(histograms: Iterable[tuple[int, Histogram]]) -> Histogram:
+    """All of them added up; those with the sign -1 are taken away again."""
+    given = list(histograms)
+    added, taken = (map(sum, zip_longest(*(counts for sign, counts in given if sign == wanted), fillvalue=0)) for wanted in (1, -1))
+    return [one - other for one, other in zip_longest(added, taken, fillvalue=0)]
 
 
 def percentiles(histogram: Histogram, shares: Sequence[float]) -> list[float | None]:
-    """What these shares of all lengths don't exceed; null for none of nothing.
+    """What these shares of all lengths don't exceed, in seconds; null for none of nothing.
 
     Between two neighbours it lies as far as the share says, as percentile_cont in SQL, so that it is as exact as the buckets are.
     """
-    ends = list(accumulate(histogram.counts))
+    ends = list(accumulate(histogram))
     if not ends or not ends[-1]:
         return [None for _ in shares]
     last = ends[-1] - 1
 
     def nth(number: int) -> float:
-        return histogram.seconds[bisect_right(ends, number)]
+        return BUCKET_SECONDS[bisect_right(ends, number)]
 
     def percentile(share: float) -> float:
         place = share * last

@@ -133,7 +133,7 @@ def _durations(finished: Iterable[Finished], measured: Measured) -> tuple[Durati
 
 def _summary(seconds: float, histogram: Histogram) -> Durations:
     """The average is exact, the percentiles are within 5 %."""
-    attempts = sum(histogram.counts)
+    attempts = sum(histogram)
     p50, p95, p99 = percentiles(histogram, _SHARES)
     return Durations(average=seconds / attempts if attempts else None, p50=p50, p95=p95, p99=p99)
 

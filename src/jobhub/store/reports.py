@@ -1,6 +1,5 @@
 """Statistics and the state of the queue: one function per statement of sql/queries/reports.sql."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,7 +7,7 @@ import asyncpg
 import msgspec
 
 from jobhub.contract.figures import Bucket, FailureCount, PendingCount, WorkerState
-from jobhub.domain.histogram import Histogram
+from jobhub.domain.histogram import Histogram, sum_of
 from jobhub.domain.spans import Resolution, Spans, spans_since
 from jobhub.store.database import Connection
 
@@ -36,8 +35,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """Times of attempts."""
 
-    waiting: Histogram = Histogram()
-    processing: Histogram = Histogram()
+    waiting: Histogram = ()
+    processing: Histogram = ()
 
 
 class TypeFailures(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,19 +81,20 @@ async def count_finished(db: Connection, window: Window) -> list[Finished]:
 
 async def measure_attempts(db: Connection, window: Window) -> tuple[Measured, dict[str, Measured]]:
     """Times of all attempts together, and by job type."""
-    rows = {row["job_type"]: row for row in await db.fetch("measure_attempts", **window.parameters())}
-    of_all = rows.pop(None)
-    if not rows:
-        return Measured(), {}
-    seconds = dict(zip(of_all["buckets"], of_all["seconds"], strict=True))
-    return _measured(of_all, seconds), {job_type: _measured(row, seconds) for job_type, row in rows.items()}
-
-
-def _measured(row: asyncpg.Record, seconds: Mapping[int, float]) -> Measured:
-    """A row's two histograms, given what each bucket stands for."""
-    buckets, waiting, processing = zip(*sorted(zip(row["buckets"], row["waiting"], row["processing"], strict=True)), strict=True)
-    lengths = [seconds[bucket] for bucket in buckets]
-    return Measured(waiting=Histogram(lengths, waiting), processing=Histogram(lengths, processing))
+    rows_of: dict[str, list[asyncpg.Record]] = {}
+    for row in await db.fetch("measure_attempts", **window.parameters()):
+        rows_of.setdefault(row["job_type"], []).append(row)
+    by_type = {}
+    for job_type, rows in rows_of.items():
+        by_type[job_type] = Measured(
+            waiting=sum_of((row["sign"], row["waiting"]) for row in rows),
+            processing=sum_of((row["sign"], row["processing"]) for row in rows),
+        )
+    of_all = Measured(
+        waiting=sum_of((1, measured.waiting) for measured in by_type.values()),
+        processing=sum_of((1, measured.processing) for measured in by_type.values()),
+    )
+    return of_all, by_type
 
 
 async def first_counted_at(db: Connection) -> datetime | None:
