@@ -240,6 +240,13 @@ SELECT
     waiting_microseconds, processing_microseconds
 FROM job_stat_changes;
 
+CREATE VIEW job_time_stats_changed AS
+SELECT id AS change_id, at AS moment, job_type, unnest(waiting_buckets) AS bucket, 1 AS waiting, 0 AS processing
+FROM job_stat_changes
+UNION ALL
+SELECT id, at, job_type, unnest(processing_buckets), 0, 1
+FROM job_stat_changes;
+
 CREATE VIEW job_failure_stats_changed AS
 SELECT
     id AS change_id, at AS moment, job_type, error_code,
@@ -248,6 +255,7 @@ FROM job_stat_changes
 WHERE status = 'failed' AND error_code IS NOT NULL;
 
 COMMENT ON VIEW job_stats_changed IS 'What each change adds to job_stats, in whatever span; moment is what lies in it';
+COMMENT ON VIEW job_time_stats_changed IS 'What each change adds to job_time_stats, in whatever span: a row for each time';
 COMMENT ON VIEW job_failure_stats_changed IS 'What each change adds to job_failure_stats, in whatever span';
 
 CREATE VIEW job_stats_unfolded AS
@@ -260,21 +268,15 @@ FROM job_stats_changed AS change
 CROSS JOIN LATERAL stat_spans(change.moment) AS span;
 
 CREATE VIEW job_time_stats_unfolded AS
-SELECT change.id AS change_id, span.resolution, span.at, change.job_type, counted.bucket, counted.waiting, counted.processing
-FROM job_stat_changes AS change
-CROSS JOIN LATERAL (
-    -- With the time, so that each change is counted once and then put in its spans.
+SELECT counted.change_id, span.resolution, span.at, counted.job_type, counted.bucket, counted.waiting, counted.processing
+FROM (
     SELECT
-        change.at, one.bucket,
-        count(*) FILTER (WHERE one.is_waiting) AS waiting, count(*) FILTER (WHERE NOT one.is_waiting) AS processing
-    FROM (
-        SELECT unnest(change.waiting_buckets) AS bucket, true AS is_waiting
-        UNION ALL
-        SELECT unnest(change.processing_buckets), false
-    ) AS one
-    GROUP BY one.bucket
+        change.change_id, change.moment, change.job_type, change.bucket,
+        sum(change.waiting)::bigint AS waiting, sum(change.processing)::bigint AS processing
+    FROM job_time_stats_changed AS change
+    GROUP BY change.change_id, change.moment, change.job_type, change.bucket
 ) AS counted
-CROSS JOIN LATERAL stat_spans(counted.at) AS span;
+CROSS JOIN LATERAL stat_spans(counted.moment) AS span;
 
 CREATE VIEW job_failure_stats_unfolded AS
 SELECT change.change_id, span.resolution, span.at, change.job_type, change.error_code, change.failed, change.failed_removed
@@ -282,7 +284,7 @@ FROM job_failure_stats_changed AS change
 CROSS JOIN LATERAL stat_spans(change.moment) AS span;
 
 COMMENT ON VIEW job_stats_unfolded IS 'The same in each span it lies in';
-COMMENT ON VIEW job_time_stats_unfolded IS 'What each change adds to job_time_stats, by bucket';
+COMMENT ON VIEW job_time_stats_unfolded IS 'The same in each span it lies in, by bucket';
 COMMENT ON VIEW job_failure_stats_unfolded IS 'The same in each span it lies in';
 
 CREATE VIEW job_stats_current AS

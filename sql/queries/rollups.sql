@@ -57,11 +57,19 @@ times AS (
         stat_histogram(array_agg(counted.bucket), array_agg(counted.processing))
     FROM (
         SELECT
-            change.resolution, change.at, change.job_type, change.bucket,
-            sum(change.waiting)::bigint AS waiting, sum(change.processing)::bigint AS processing
-        FROM job_time_stats_unfolded AS change
-        WHERE change.change_id = ANY(ARRAY(SELECT taken.id FROM taken))
-        GROUP BY change.resolution, change.at, change.job_type, change.bucket
+            span.resolution, span.at, of_minute.job_type, of_minute.bucket,
+            sum(of_minute.waiting)::bigint AS waiting, sum(of_minute.processing)::bigint AS processing
+        -- By minute first, all of which is in the same spans: thousands of times become a row for each bucket.
+        FROM (
+            SELECT
+                stat_span('1 min', change.moment) AS begins_at, change.job_type, change.bucket,
+                sum(change.waiting) AS waiting, sum(change.processing) AS processing
+            FROM job_time_stats_changed AS change
+            WHERE change.change_id = ANY(ARRAY(SELECT taken.id FROM taken))
+            GROUP BY stat_span('1 min', change.moment), change.job_type, change.bucket
+        ) AS of_minute
+        CROSS JOIN LATERAL stat_spans(of_minute.begins_at) AS span
+        GROUP BY span.resolution, span.at, of_minute.job_type, of_minute.bucket
     ) AS counted
     GROUP BY counted.resolution, counted.at, counted.job_type
     ON CONFLICT (resolution, at, job_type) DO UPDATE SET
