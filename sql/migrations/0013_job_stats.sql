@@ -150,7 +150,7 @@ END;
 
 COMMENT ON FUNCTION stat_bucket_seconds IS 'The length of time a bucket stands for: within 4.9 % of each in it';
 
--- Histograms are arrays with a count for each bucket from 0 to the last that has any: a row for each would take five times the room.
+-- Histograms are arrays with a count for each bucket from 0 to the last that has any: a row for each would take four times the room.
 CREATE FUNCTION stat_histogram(buckets smallint [], counts bigint []) RETURNS bigint [] LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT ARRAY(

@@ -137,7 +137,7 @@ def _wait_until_ready(supervisor: Supervisor, url: str, dsn: str, workers: int) 
     with httpx.Client(trust_env=False, timeout=5) as client:
         while not (_answers(client, url) and with_database(dsn, dispatch.count_live_workers) >= workers):
             if refused := supervisor.refused():
-                raise OperatorError(f"The {refused} could not start; what it said is above.")
+                raise OperatorError(f"The process {refused!r} could not start; what it said is above.")
             supervisor.tend()
             if time.monotonic() > deadline:
                 raise OperatorError(f"The API or a worker was not ready within {READY_WITHIN_SECONDS:.0f} s; the log above says why.")
