@@ -173,26 +173,34 @@ SELECT
         (SELECT min(jobs.due_at) FROM jobs WHERE jobs.deliver_at <= now())
     ))::float8 AS seconds;
 
--- name: count_pending
--- Pending jobs by type: those with a delivery, and those whose time is yet to come. One whose time came this instant counts as due.
--- returns: one row per type: job_type, due, scheduled
--- index:   jobs_promote_idx
+-- name: count_unfinished
+-- Unfinished jobs by type: pending ones with a delivery, pending ones whose time is yet to come, running ones. One whose time came this
+-- instant counts as due.
+-- returns: one row per type: job_type, due, scheduled, running
+-- index:   jobs_promote_idx, jobs_pkey; claims is small
 -- limit:   30 s
-SELECT pending.job_type, sum(pending.due)::bigint AS due, sum(pending.scheduled)::bigint AS scheduled
+SELECT
+    unfinished.job_type,
+    sum(unfinished.due)::bigint AS due, sum(unfinished.scheduled)::bigint AS scheduled, sum(unfinished.running)::bigint AS running
 FROM (
-    SELECT task_name AS job_type, count(*) AS due, 0 AS scheduled
+    SELECT task_name AS job_type, count(*) AS due, 0 AS scheduled, 0 AS running
     FROM procrastinate_jobs
     WHERE status = 'todo'
     GROUP BY task_name
     UNION ALL
-    SELECT job_type, count(*) FILTER (WHERE deliver_at <= now()), count(*) FILTER (WHERE deliver_at > now())
+    SELECT job_type, count(*) FILTER (WHERE deliver_at <= now()), count(*) FILTER (WHERE deliver_at > now()), 0
     FROM jobs
     -- IS NOT NULL would be true of most jobs, for all PostgreSQL knows of a table it has not analysed yet.
     WHERE deliver_at >= '-infinity' AND deliver_at <= 'infinity'
     GROUP BY job_type
-) AS pending
-GROUP BY pending.job_type
-ORDER BY pending.job_type
+    UNION ALL
+    SELECT job_type, 0, 0, count(*)
+    FROM jobs
+    WHERE id = ANY(ARRAY(SELECT unnest(claims.job_ids) FROM claims)) AND status = 'running'
+    GROUP BY job_type
+) AS unfinished
+GROUP BY unfinished.job_type
+ORDER BY unfinished.job_type
 LIMIT 10000;
 
 -- name: list_workers
@@ -215,18 +223,6 @@ SELECT
 FROM workers
 ORDER BY workers.lease_until > now() DESC, workers.started_at
 LIMIT 1000;
-
--- name: count_running
--- Running jobs by type.
--- returns: one row per type: job_type, running
--- index:   jobs_pkey; claims is small
--- limit:   30 s
-SELECT job_type, count(*) AS running
-FROM jobs
-WHERE id = ANY(ARRAY(SELECT unnest(claims.job_ids) FROM claims)) AND status = 'running'
-GROUP BY job_type
-ORDER BY job_type
-LIMIT 10000;
 
 -- name: dispatch_lags
 -- How far behind the loops are that every worker runs.

@@ -91,6 +91,21 @@ folded AS (
 )
 SELECT count(*) AS folded FROM taken;
 
+-- name: fold_is_due
+-- Whether the oldest change that is not folded yet has waited for so long, or is of what happened before that.
+-- params:  seconds
+-- returns: one row: is_due
+-- index:   job_stat_changes_pkey
+-- test:    tests/store/test_rollups.py, tests/contract/test_plans.py
+SELECT coalesce(
+    (
+        SELECT job_stat_changes.at <= now() - make_interval(secs => :seconds::float8) FROM job_stat_changes
+        ORDER BY job_stat_changes.id
+        LIMIT 1
+    ),
+    false
+) AS is_due;
+
 -- name: remove_old_job_stats
 -- Delete at most 1,000 rows of each rollup whose spans are not kept any more, an hour after they were last counted up.
 -- params:  resolution: one that is not kept for ever

@@ -57,6 +57,7 @@ OF_WORKERS = {
     "list_running_jobs",
     "repair_deliveries",
     "fold_job_stats",
+    "fold_is_due",
     "remove_old_job_stats",
 }
 WINDOW = {
@@ -110,12 +111,13 @@ HOT = {
     "oldest_due": {},
     **STATISTICS,
     "fold_job_stats": {},
+    "fold_is_due": {"seconds": 1.5},
     "remove_old_job_stats": {"resolution": "minute"},
     "count_ended_attempts": {"since": NOW - timedelta(seconds=15), "until": NOW},
     "count_finishes": {"since": NOW - timedelta(seconds=15), "until": NOW},
 }
 # The state of the queue: of small tables, or of all deliveries there are.
-STATE = ("oldest_due", "count_pending", "count_running", "dispatch_lags", "list_workers")
+STATE = ("oldest_due", "count_unfinished", "dispatch_lags", "list_workers")
 SHA256 = b"1" * 32
 LOGIN = {"email_sha256": SHA256, "network": "192.0.2.0/24"}
 # Who asks, and whether they may: each request runs one of these.

@@ -191,6 +191,17 @@ async def test_while_one_folds_another_one_neither_folds_nor_waits(db, sql, alic
     assert stored(sql, "completed")["day"] == 1
 
 
+async def test_a_fold_is_due_when_the_oldest_change_has_waited(db, sql, alice):
+    nothing = await rollups.fold_is_due(db, seconds=0)
+    for seconds in (5, 60):
+        await dispatch.finish_jobs(db, [outcome(make_job(sql, alice, status="running"))])
+        latest = "SELECT max(id) FROM job_stat_changes"
+        sql.execute(f"UPDATE job_stat_changes SET at = now() - make_interval(secs => %s) WHERE id = ({latest})", [seconds])
+
+    assert not nothing
+    assert [await rollups.fold_is_due(db, seconds=seconds) for seconds in (0, 4, 6)] == [True, True, False]
+
+
 async def test_a_fold_that_fails_has_folded_nothing(db, sql, alice):
     await dispatch.finish_jobs(db, [outcome(make_job(sql, alice, status="running"))])
 

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -75,6 +76,20 @@ def test_two_workers_run_each_of_300_jobs_exactly_once(dsn: str, sql: psycopg.Co
     assert sorted(path.read_text().split()) == sorted(str(job_id) for job_id in ids)
     assert sql.execute("SELECT count(*) AS n FROM job_attempts WHERE number = 1 AND outcome = 'completed'").fetchone().n == 300
     assert sql.execute("SELECT count(*) AS n FROM procrastinate_jobs").fetchone().n == 0
+
+
+def test_a_worker_forgets_claims_of_which_nothing_runs_any_more(dsn: str, sql: psycopg.Connection, alice: User, tmp_path: Path) -> None:
+    def jobs_in_claims() -> list[list[uuid.UUID]]:
+        return [row.job_ids for row in sql.execute("SELECT job_ids FROM claims").fetchall()]
+
+    with worker_process(dsn, tmp_path):
+        held = make_file_job(sql, alice, "work.hold", tmp_path / "held")
+        wait_for_status(sql, held, "running")
+        wait_for_status(sql, make_file_job(sql, alice, "work.append", tmp_path / "work"), "completed")
+
+        wait_for(lambda: jobs_in_claims() == [[held]])
+        (tmp_path / "held.go").touch()
+        wait_for(lambda: jobs_in_claims() == [])
 
 
 def test_a_scheduled_job_is_promoted_when_its_time_comes(dsn: str, sql: psycopg.Connection, alice: User, tmp_path: Path) -> None:

@@ -17,9 +17,8 @@ BUCKET_SECONDS = (0.0005, *(0.001 * math.pow(1.1, bucket - 0.5) for bucket in ra
 
 def sum_of(histograms: Iterable[tuple[int, Histogram]]) -> Histogram:
     """All of them added up; those with the sign -1 are taken away again."""
-    given = list(histograms)
-    added, taken = (map(sum, zip_longest(*(counts for sign, counts in given if sign == wanted), fillvalue=0)) for wanted in (1, -1))
-    return [one - other for one, other in zip_longest(added, taken, fillvalue=0)]
+    signed = (counts if sign == 1 else [-count for count in counts] for sign, counts in histograms)
+    return [*map(sum, zip_longest(*signed, fillvalue=0))]
 
 
 def percentiles(histogram: Histogram, shares: Sequence[float]) -> list[float | None]:

@@ -79,13 +79,13 @@ class FigureReader:
     async def _look(self) -> Figures:
         workers = await store.worker_figures(self._db)
         await self._count_ended(workers.now)
-        pending = await reports.count_pending(self._db)
+        unfinished = await reports.count_unfinished(self._db)
         _, oldest_due_seconds = await reports.oldest_due(self._db)
         return Figures(
             workers=workers,
-            due=self._by_type((count.job_type, count.due) for count in pending),
-            scheduled=self._by_type((count.job_type, count.scheduled) for count in pending),
-            running=self._by_type((await reports.count_running(self._db)).items()),
+            due=self._by_type((one.job_type, one.due) for one in unfinished),
+            scheduled=self._by_type((one.job_type, one.scheduled) for one in unfinished),
+            running=self._by_type((one.job_type, one.running) for one in unfinished),
             oldest_due_seconds=oldest_due_seconds,
             lags=await reports.dispatch_lags(self._db),
             ended=dict(self._ended),

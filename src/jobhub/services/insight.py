@@ -28,7 +28,7 @@ from jobhub.domain.spans import Resolution, begin_of, spans_since
 from jobhub.store import reports as store
 from jobhub.store.batching import Shared
 from jobhub.store.database import Connection, Database
-from jobhub.store.reports import Finished, Measured, TypeFailures
+from jobhub.store.reports import Finished, Measured, TypeFailures, Unfinished
 
 
 class _Look(NamedTuple):
@@ -61,8 +61,8 @@ async def statistics(db: Database, window: Window) -> Statistics:
         of_all, times = await store.measure_attempts(session, within)
         throughput = await _throughput(session, since, now, _LOOKS[window])
         failures = await store.count_failures(session, within)
-        pending, running = await store.count_pending(session), await store.count_running(session)
-    counts = _counts(finished, pending, running)
+        unfinished = await store.count_unfinished(session)
+    counts = _counts(finished, unfinished)
     total = _total(counts.values())
     processing_seconds, waiting_seconds = _durations(finished, of_all)
     return Statistics(
@@ -89,13 +89,11 @@ async def _throughput(db: Connection, since: datetime | None, now: datetime, loo
     return await store.throughput(db, max(first_at, earliest), look.resolution, look.bucket)
 
 
-def _counts(finished: list[Finished], pending: list[PendingCount], running: dict[str, int]) -> dict[str, Counts]:
+def _counts(finished: list[Finished], unfinished: list[Unfinished]) -> dict[str, Counts]:
     """By type, in the order of their names, without those of which there is nothing."""
     by_type = {one.job_type: {"completed": one.completed, "failed": one.failed, "cancelled": one.cancelled} for one in finished}
-    for count in pending:
-        by_type.setdefault(count.job_type, {})["pending"] = count.due + count.scheduled
-    for job_type, number in running.items():
-        by_type.setdefault(job_type, {})["running"] = number
+    for one in unfinished:
+        by_type.setdefault(one.job_type, {}).update(pending=one.due + one.scheduled, running=one.running)
     return {job_type: Counts(**counts) for job_type, counts in sorted(by_type.items()) if any(counts.values())}
 
 
@@ -165,7 +163,7 @@ async def queue_status(db: Database, thresholds: Thresholds) -> QueueStatus:
     """The queue now, with a verdict."""
     _, oldest = await store.oldest_due(db)
     lags = await store.dispatch_lags(db)
-    pending, running, workers = await store.count_pending(db), await store.count_running(db), await store.list_workers(db)
+    unfinished, workers = await store.count_unfinished(db), await store.list_workers(db)
     live = sum(worker.alive for worker in workers)
     checks = [
         Check(name="database", ok=True, detail="answers", value=None, threshold=None),
@@ -185,15 +183,21 @@ async def queue_status(db: Database, thresholds: Thresholds) -> QueueStatus:
         ),
         _lag("rescue_lag", "a lost worker's job has waited to be rescued", lags.rescue_seconds, thresholds.max_rescue_seconds),
     ]
-    due = sum(count.due for count in pending)
-    scheduled = sum(count.scheduled for count in pending)
+    due, scheduled = sum(one.due for one in unfinished), sum(one.scheduled for one in unfinished)
     return QueueStatus(
         healthy=all(check.ok for check in checks),
         checks=checks,
-        pending=Pending(total=due + scheduled, due=due, scheduled=scheduled, by_type=pending),
+        pending=Pending(
+            total=due + scheduled,
+            due=due,
+            scheduled=scheduled,
+            by_type=[
+                PendingCount(job_type=one.job_type, due=one.due, scheduled=one.scheduled) for one in unfinished if one.due or one.scheduled
+            ],
+        ),
         running=Running(
-            total=sum(running.values()),
-            by_type=[RunningCount(job_type=job_type, running=count) for job_type, count in running.items()],
+            total=sum(one.running for one in unfinished),
+            by_type=[RunningCount(job_type=one.job_type, running=one.running) for one in unfinished if one.running],
         ),
         workers=[Worker(**msgspec.structs.asdict(worker), running=len(worker.current_jobs)) for worker in workers],
     )

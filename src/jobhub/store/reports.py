@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from jobhub.contract.figures import Bucket, FailureCount, PendingCount, WorkerState
+from jobhub.contract.figures import Bucket, FailureCount, WorkerState
 from jobhub.domain.histogram import Histogram, sum_of
 from jobhub.domain.spans import Resolution, Spans, spans_since
 from jobhub.store.database import Connection
@@ -21,6 +21,15 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: int
     waiting_seconds: float
     processing_seconds: float
+
+
+class Unfinished(msgspec.Struct, frozen=True, kw_only=True):
+    """How many jobs of one type are due, wait for their time, and run."""
+
+    job_type: str
+    due: int
+    scheduled: int
+    running: int
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,14 +144,9 @@ async def oldest_due(db: Connection) -> tuple[datetime, float | None]:
     return row["now"], row["seconds"]
 
 
-async def count_pending(db: Connection) -> list[PendingCount]:
-    """Pending jobs by type."""
-    return [msgspec.convert(dict(row), PendingCount) for row in await db.fetch("count_pending")]
-
-
-async def count_running(db: Connection) -> dict[str, int]:
-    """Running jobs by type."""
-    return {row["job_type"]: row["running"] for row in await db.fetch("count_running")}
+async def count_unfinished(db: Connection) -> list[Unfinished]:
+    """Pending and running jobs by type."""
+    return [msgspec.convert(dict(row), Unfinished) for row in await db.fetch("count_unfinished")]
 
 
 async def list_workers(db: Connection) -> list[WorkerState]:

@@ -163,8 +163,6 @@ class DispatchManager(JobManager):
 
     async def reconcile(self) -> None:
         """Make memory and database agree on what this worker runs. The database is right about whose a job is."""
-        while await dispatch.forget_claims(self._db, self._worker_id) >= dispatch.BATCH:
-            pass
         async with self.claiming:
             # Memory first: what ends meanwhile is then told to stop in vain, which harms nobody.
             remembered = self.running.by_attempt()

@@ -41,8 +41,12 @@ ANSWER_SECONDS = 5.0
 PROMOTE_SECONDS = 0.5
 RESCUE_SECONDS = 3.0
 RECONCILE_SECONDS = 3.0
+FORGET_SECONDS = 1.0  # who counts running jobs looks at all of all claims
 REPAIR_SECONDS = 10.0
-FOLD_SECONDS = 5.0  # what waits to be folded is read along with the rollups: the oftener, the less there is, and the more it costs
+# What waits to be folded is read along with the rollups: the oftener it is folded, the less there is, and the more that costs. So however
+# many workers look, they fold no oftener than changes get so old, which is less than a look after the last fold.
+FOLD_SECONDS = 2.0
+FOLD_AFTER_SECONDS = 1.5
 HOUSEKEEPING_SECONDS = 600.0
 RETENTION_SECONDS = 60.0  # how often each worker looks whether the hour is over
 REINDEX_SECONDS = 300.0  # how often each worker looks whether it is the hour
@@ -211,7 +215,8 @@ async def _background(
         "promote": _every(PROMOTE_SECONDS, "promote", lambda: _promote(db, manager)),
         "rescue": _every(RESCUE_SECONDS, "rescue", lambda: _rescue(db)),
         "reconcile": _every(RECONCILE_SECONDS, "reconcile", manager.reconcile, at_once=reconcile_now),
-        "fold": _every(FOLD_SECONDS, "fold", lambda: _in_batches(rollups.fold_job_stats, db)),
+        "forget": _every(FORGET_SECONDS, "forget", lambda: _in_batches(partial(dispatch.forget_claims, worker_id=row.worker_id), db)),
+        "fold": _every(FOLD_SECONDS, "fold", lambda: _fold(db)),
         "repair": _every(REPAIR_SECONDS, "repair", repair.look),
         "publish": _every(HOUSEKEEPING_SECONDS, "publish", lambda: dispatch.publish_job_types(db, registry), at_once=publish_now),
         "housekeeping": _every(HOUSEKEEPING_SECONDS, "housekeeping", lambda: _keep_house(db)),
@@ -252,6 +257,11 @@ async def _every(seconds: float, loop: str, act: Callable[[], Awaitable[object]]
 async def _promote(db: Database, manager: DispatchManager) -> None:
     await _in_batches(dispatch.promote_jobs, db)
     await manager.unhold()
+
+
+async def _fold(db: Database) -> None:
+    if await rollups.fold_is_due(db, seconds=FOLD_AFTER_SECONDS):
+        await _in_batches(rollups.fold_job_stats, db)
 
 
 async def _in_batches(act: Callable[[Database], Awaitable[int]], db: Database) -> None:
