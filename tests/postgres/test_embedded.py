@@ -34,7 +34,7 @@ def test_an_empty_directory_becomes_a_server_with_the_database(start: Callable[.
 
     names = ("listen_addresses", "timezone", "log_timezone", "lc_messages", "shared_buffers", "max_connections", "data_checksums", "fsync")
     found = execute(server.dsn, "SELECT current_database(), " + ", ".join(f"current_setting('{name}')" for name in names))
-    assert found == [("Ein Name/mit ?", "", "UTC", "UTC", "C", "128MB", "100", "on", "on")]
+    assert found == [("Ein Name/mit ?", "", "UTC", "UTC", "C", "256MB", "100", "on", "on")]
     assert (server.owned, server.is_alive(), server.directory) == (True, True, home / "data")
     assert (home / "data" / "run").stat().st_mode & 0o777 == 0o700
 
@@ -53,6 +53,18 @@ def test_without_durability_nothing_is_synced(start: Callable[..., EmbeddedServe
     names = ("fsync", "synchronous_commit", "full_page_writes", "wal_level", "max_wal_senders")
     found = execute(server.dsn, "SELECT " + ", ".join(f"current_setting('{name}')" for name in names))
     assert found == [("off", "off", "off", "minimal", "0")]
+
+
+def test_memory_is_set_where_the_operator_can_change_it(start: Callable[..., EmbeddedServer]) -> None:
+    memory = "SELECT current_setting('shared_buffers'), current_setting('wal_buffers')"
+    server = start()
+    found = [execute(server.dsn, memory)]
+    server.stop()
+    with (server.directory / "pgdata" / "postgresql.conf").open("a") as conf:
+        conf.write("shared_buffers = 64MB\n")
+    found.append(execute(start().dsn, memory))
+
+    assert found == [[("256MB", "16MB")], [("64MB", "16MB")]]
 
 
 def test_data_survives_stop_and_start_and_stop_can_be_repeated(start: Callable[..., EmbeddedServer]) -> None:

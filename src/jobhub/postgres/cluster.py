@@ -34,6 +34,12 @@ SOCKET_BYTES = 103  # sockaddr_un.sun_path without the final zero: 103 on macOS 
 UNUSABLE = re.compile(r"[,\"\n\udc80-\udcff]")  # separates or quotes directories in PostgreSQL or libpq, or is no UTF-8
 LOCK_SECONDS = 330.0  # a starter gives up after 300 s, see embedded.START_SECONDS
 POLL_SECONDS = 0.02
+# The operator's to change afterwards. With less room for WAL a clean-up waits for the disk with everybody else (docs/performance.md).
+CONF = """
+# Set by jobhub when it made this directory. Change it as you like.
+shared_buffers = 256MB
+wal_buffers = 16MB
+"""
 BUILTIN_LOCALE_MAJOR = 17  # brings a C.UTF-8 of its own that sorts alike on every machine; before, it is the C library's
 
 
@@ -112,11 +118,19 @@ def _create(cluster: Cluster) -> None:
         if cluster.account:
             os.chown(fresh, cluster.account.uid, cluster.account.gid)
         _initdb(cluster, fresh)
+        _append(fresh / "postgresql.conf", CONF)
         fresh.rename(cluster.pgdata)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
     _sync(cluster.directory)  # or the new name may be lost with the power, and the data with it at the next start
+
+
+def _append(file: Path, text: str) -> None:
+    with file.open("a", encoding="utf-8") as appended:
+        appended.write(text)
+        appended.flush()
+        os.fsync(appended.fileno())
 
 
 def _initdb(cluster: Cluster, target: Path) -> None:
