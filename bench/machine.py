@@ -13,7 +13,7 @@ from bench.peers.everyone import PEERS
 from bench.server import Server
 
 PACKAGES = ("asyncpg", "uvloop", "uvicorn", "litestar", "msgspec")
-SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "shared_buffers", "max_wal_size")
+SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "shared_buffers", "wal_buffers", "max_wal_size")
 
 
 def describe(server: Server) -> str:

@@ -56,7 +56,8 @@ class Session(Runner):
 
     def snapshot(self) -> AbstractAsyncContextManager[None]:
         """The same for reading alone, with one snapshot for all of it."""
-        return self._within(*(partial(self._connection.execute, command) for command in (_BEGIN_SNAPSHOT, "COMMIT", "ROLLBACK")))
+        execute = self._connection.execute
+        return self._within(partial(execute, _BEGIN_SNAPSHOT), partial(execute, "COMMIT"), partial(execute, "ROLLBACK"))
 
     @asynccontextmanager
     async def _within(self, begin: _Call, commit: _Call, roll_back: _Call) -> AsyncIterator[None]:
