@@ -15,7 +15,7 @@ from jobhub.store.statements import Statement, bind
 T = TypeVar("T")
 _Call = Callable[[], Awaitable[object]]
 
-# Plans for any values are made once. Statistics would plan anew each time, which takes a tenth of theirs.
+# Plans for any values are made once. Statistics would be planned anew each time, which is a tenth of the time they take.
 _BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_generic_plan"
 
 

@@ -41,10 +41,10 @@ ANSWER_SECONDS = 5.0
 PROMOTE_SECONDS = 0.5
 RESCUE_SECONDS = 3.0
 RECONCILE_SECONDS = 3.0
-FORGET_SECONDS = 1.0  # who counts running jobs looks at all of all claims
+FORGET_SECONDS = 1.0  # who counts running jobs looks at every job of every claim
 REPAIR_SECONDS = 10.0
 # What waits to be folded is read along with the rollups: the oftener it is folded, the less there is, and the more that costs. So however
-# many workers look, they fold no oftener than changes get so old, which is less than a look after the last fold.
+# many workers look, none folds before the oldest change is so old: a little less than the shortest pause between two looks of one of them.
 FOLD_SECONDS = 2.0
 FOLD_AFTER_SECONDS = 1.5
 HOUSEKEEPING_SECONDS = 600.0
