@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from jobhub.domain.users import User
 from jobhub.services.reindexing import Reindexed
-from jobhub.worker import service
+from jobhub.worker import loops
 from tests import factories
 from tests.worker.processes import wait_for, worker_process
 
@@ -52,11 +52,11 @@ async def test_a_worker_says_which_indexes_it_made_anew_and_which_not(monkeypatc
     async def reindex_daily(_db, *, hour):
         return Reindexed(done=["jobs_pkey"], given_up=["jobs_newest_idx"]) if hour == 3 else None
 
-    monkeypatch.setattr(service, "reindex_daily", reindex_daily)
+    monkeypatch.setattr(loops, "reindex_daily", reindex_daily)
 
     with capture_logs() as logs:
-        await service._reindex(None, 3)
-        await service._reindex(None, 4)
+        await loops._reindex(None, 3)
+        await loops._reindex(None, 4)
 
     assert [(line["event"], line["indexes"]) for line in logs] == [
         ("indexes_made_anew", ["jobs_pkey"]),

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from jobhub.domain.users import User
-from jobhub.worker import service
+from jobhub.worker import loops
 from tests import factories
 from tests.worker.processes import (
     attempts,
@@ -159,7 +159,7 @@ def test_the_dispatcher_ending_unasked_ends_the_worker_with_70(dsn: str, sql: ps
 async def test_a_loop_that_is_woken_while_it_is_cancelled_ends(steps: int) -> None:
     """In whichever step of the event loop: a loop that missed its cancellation would keep the worker from ever ending."""
     at_once = asyncio.Event()
-    loop = asyncio.create_task(service._every(60, "test", lambda: asyncio.sleep(0), at_once=at_once))
+    loop = asyncio.create_task(loops.every(60, "test", lambda: asyncio.sleep(0), at_once=at_once))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 

@@ -35,15 +35,15 @@ async def test_a_draining_worker_keeps_its_lease_and_hears_of_cancels(
     assert attempts(sql, job_id) == [(1, "cancelled")]
 
 
-@pytest.mark.parametrize("broken", ["_rescue", "listen"])
+@pytest.mark.parametrize("broken", ["loops._rescue", "service.listen"])
 async def test_a_worker_that_lost_one_of_its_loops_does_not_limp_on(dsn: str, tmp_path: Path, broken: str) -> None:
     """A CancelledError out of a library passes by whoever catches exceptions, and ends a task without a word."""
     code = f"""
 import asyncio
-import jobhub.worker.service as service
+from jobhub.worker import loops, service
 async def broken(*_, **__):
     raise asyncio.CancelledError
-service.{broken} = broken
+{broken} = broken
 from jobhub.__main__ import main
 main()
 """

@@ -102,7 +102,7 @@ async def test_an_outage_is_told_in_a_few_lines(dsn: str, tmp_path: Path) -> Non
 
 
 async def test_deliveries_somebody_deleted_are_made_anew(dsn: str, sql: psycopg.Connection, alice: User, tmp_path: Path) -> None:
-    code = "import jobhub.worker.service as service; service.REPAIR_SECONDS = 0.5; from jobhub.__main__ import main; main()"
+    code = "import jobhub.worker.loops as loops; loops.REPAIR_SECONDS = 0.5; from jobhub.__main__ import main; main()"
     job_id = make_file_job(sql, alice, "work.append", tmp_path / "work")
     sql.execute("TRUNCATE procrastinate_jobs CASCADE")
     with worker_process(dsn, tmp_path, "worker", command=("-c", code)):

@@ -1,4 +1,4 @@
-"""Looking through the jobs for lost deliveries and claims, newest first, a page at a time. Not here: how often (`worker.service`)."""
+"""Looking through the jobs for lost deliveries and claims, newest first, a page at a time. Not here: how often (`worker.loops`)."""
 
 import structlog
 

@@ -1,15 +1,11 @@
-"""One worker process put together: lease, listener, dispatcher, and the loops every worker runs.
-
-There is no leader: promotion and rescue are safe to run anywhere at once (SKIP LOCKED), so each worker runs them.
-"""
+"""One worker process put together: lease, listener, dispatcher, and what runs beside them. Not here: that itself (`worker.loops`)."""
 
 import asyncio
 import os
-import random
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 from functools import partial
 
 import msgspec
@@ -17,20 +13,18 @@ import structlog
 import uuid_utils.compat
 
 from jobhub import __version__
-from jobhub.domain.errors import DatabaseUnavailable, OperatorError
+from jobhub.domain.errors import OperatorError
 from jobhub.domain.job_types import Registry
-from jobhub.domain.spans import PASSING
-from jobhub.services.reindexing import reindex_daily
-from jobhub.services.retention import Policy, apply_policy
-from jobhub.store import dispatch, guessing, jobs, rollups, sessions, tickets, users
+from jobhub.services.retention import Policy
+from jobhub.store import dispatch
 from jobhub.store.database import Database
 from jobhub.store.dispatch import WorkerRow
 from jobhub.store.notifications import listen
+from jobhub.worker import loops
 from jobhub.worker.forks import end_copies
 from jobhub.worker.lease import Lease
 from jobhub.worker.manager import DispatchManager
 from jobhub.worker.procrastinate_app import DispatchWorker, NoConnector, create_worker
-from jobhub.worker.repair import Repair
 from jobhub.worker.run_job import run_job
 from jobhub.worker.running import StopReason
 from jobhub.worker.watchdog import LoopWatchdog
@@ -38,18 +32,6 @@ from jobhub.worker.watchdog import LoopWatchdog
 POOL_SIZE = 5  # claims, outcomes, progress and the loops take turns
 # How long a claim or an outcome may take: a batch of large results on a busy server, and well below the lease.
 ANSWER_SECONDS = 5.0
-PROMOTE_SECONDS = 0.5
-RESCUE_SECONDS = 3.0
-RECONCILE_SECONDS = 3.0
-FORGET_SECONDS = 1.0  # who counts running jobs looks at every job of every claim
-REPAIR_SECONDS = 10.0
-# What waits to be folded is read along with the rollups: the oftener it is folded, the less there is, and the more that costs. So however
-# many workers look, none folds before the oldest change is so old: a little less than the shortest pause between two looks of one of them.
-FOLD_SECONDS = 2.0
-FOLD_AFTER_SECONDS = 1.5
-HOUSEKEEPING_SECONDS = 600.0
-RETENTION_SECONDS = 60.0  # how often each worker looks whether the hour is over
-REINDEX_SECONDS = 300.0  # how often each worker looks whether it is the hour
 QUEUE_CHANNEL = "procrastinate_queue_v1#"  # Procrastinate's, per queue; ours is the other one
 STOP_CHANNEL = "jobhub_stop"  # payload: the worker that should look which of its jobs to stop
 
@@ -107,8 +89,8 @@ async def run_worker(options: WorkerOptions, registry: Registry) -> int:
             log.info("worker_started", queues=row.queues, concurrency=options.concurrency)
             if unknown := options.retention.job_types - {job_type.name for job_type in registry}:
                 log.warning("retention_of_unknown_types", job_types=sorted(unknown))
-            async with _background(options, db, worker, manager, row, registry) as loops:
-                status = await _run_until_stopped(worker, lease, stop, loops)
+            async with _background(options, db, worker, manager, row, registry) as background:
+                status = await _run_until_stopped(worker, lease, stop, background)
         else:
             status = 0
         await lease.stop()
@@ -125,10 +107,10 @@ async def _remove_worker(db: Database, row: WorkerRow) -> None:
         _log.warning("worker_not_removed", cause=repr(error))
 
 
-async def _run_until_stopped(worker: DispatchWorker, lease: Lease, stop: asyncio.Event, loops: list[asyncio.Task[None]]) -> int:
+async def _run_until_stopped(worker: DispatchWorker, lease: Lease, stop: asyncio.Event, background: list[asyncio.Task[None]]) -> int:
     running = asyncio.create_task(worker.dispatch(), name="dispatcher")
     stopping = asyncio.create_task(stop.wait(), name="stop")
-    ended, _ = await asyncio.wait({running, stopping, *loops}, return_when=asyncio.FIRST_COMPLETED)
+    ended, _ = await asyncio.wait({running, stopping, *background}, return_when=asyncio.FIRST_COMPLETED)
     if stopping not in ended:
         # None of them ends by itself. A worker that limps on without one would hold a valid lease and not do its work.
         stopping.cancel()
@@ -207,27 +189,11 @@ async def _background(
         reconcile_now.set()
 
     channels = [*(QUEUE_CHANNEL + queue for queue in row.queues), STOP_CHANNEL]
-    publish_now = asyncio.Event()
-    publish_now.set()
-    repair = Repair(db)
     work = {
         "listen": listen(options.dsn, channels, on_notification=on_notification, on_connected=on_connected),
-        "promote": _every(PROMOTE_SECONDS, "promote", lambda: _promote(db, manager)),
-        "rescue": _every(RESCUE_SECONDS, "rescue", lambda: _rescue(db)),
-        "reconcile": _every(RECONCILE_SECONDS, "reconcile", manager.reconcile, at_once=reconcile_now),
-        "forget": _every(FORGET_SECONDS, "forget", lambda: _in_batches(partial(dispatch.forget_claims, worker_id=row.worker_id), db)),
-        "fold": _every(FOLD_SECONDS, "fold", lambda: _fold(db)),
-        "repair": _every(REPAIR_SECONDS, "repair", repair.look),
-        "publish": _every(HOUSEKEEPING_SECONDS, "publish", lambda: dispatch.publish_job_types(db, registry), at_once=publish_now),
-        "housekeeping": _every(HOUSEKEEPING_SECONDS, "housekeeping", lambda: _keep_house(db)),
+        **loops.of_worker(db, manager, registry, worker_id=row.worker_id, reconcile_now=reconcile_now),
+        **loops.of_operator(db, options.retention, options.reindex_hour),
     }
-    if options.retention:
-        at_start = asyncio.Event()
-        at_start.set()
-        act = partial(_apply_retention, db, options.retention)
-        work["retention"] = _every(RETENTION_SECONDS, "retention", act, at_once=at_start)
-    if options.reindex_hour >= 0:
-        work["reindex"] = _every(REINDEX_SECONDS, "reindex", lambda: _reindex(db, options.reindex_hour))
     tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
     try:
         with LoopWatchdog(manager.running):
@@ -236,68 +202,3 @@ async def _background(
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-
-
-async def _every(seconds: float, loop: str, act: Callable[[], Awaitable[object]], *, at_once: asyncio.Event | None = None) -> None:
-    """Do it for ever, with some jitter between; a failure is logged and the next turn tries again."""
-    at_once = at_once or asyncio.Event()
-    while True:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds * random.uniform(0.8, 1.2)):  # noqa: S311 - spreads the workers
-                await at_once.wait()
-        at_once.clear()
-        try:
-            await act()
-        except DatabaseUnavailable as error:
-            _log.warning("loop_waits_for_database", loop=loop, cause=repr(error.__cause__))
-        except Exception as error:
-            _log.error("loop_failed", loop=loop, exc_info=error)
-
-
-async def _promote(db: Database, manager: DispatchManager) -> None:
-    await _in_batches(dispatch.promote_jobs, db)
-    await manager.unhold()
-
-
-async def _fold(db: Database) -> None:
-    if await rollups.fold_is_due(db, seconds=FOLD_AFTER_SECONDS):
-        await _in_batches(rollups.fold_job_stats, db)
-
-
-async def _in_batches(act: Callable[[Database], Awaitable[int]], db: Database) -> None:
-    while await act(db) >= dispatch.BATCH:
-        pass
-
-
-async def _rescue(db: Database) -> None:
-    while rescued := await dispatch.rescue_jobs(db):
-        for row in rescued:
-            _log.warning("job_rescued", job_id=str(row.job_id), attempt=row.attempt, status=row.status)
-        if len(rescued) < dispatch.BATCH:
-            return
-
-
-async def _apply_retention(db: Database, policy: Policy) -> None:
-    if removed := await apply_policy(db, policy):
-        _log.info("retention_applied", **msgspec.structs.asdict(removed))
-
-
-async def _reindex(db: Database, hour: int) -> None:
-    reindexed = await reindex_daily(db, hour=hour)
-    if reindexed and reindexed.done:
-        _log.info("indexes_made_anew", indexes=reindexed.done)
-    if reindexed and reindexed.given_up:
-        _log.warning("indexes_not_made_anew", indexes=reindexed.given_up, advice="see `jobhub doctor`")
-
-
-async def _keep_house(db: Database) -> None:
-    await _in_batches(dispatch.remove_dead_workers, db)
-    await _in_batches(users.remove_expired_tokens, db)
-    await _in_batches(tickets.remove_expired_tickets, db)
-    await _in_batches(sessions.remove_expired_sessions, db)
-    await _in_batches(guessing.remove_old_login_failures, db)
-    await _in_batches(guessing.remove_old_account_failures, db)
-    await _in_batches(guessing.remove_old_network_failures, db)
-    await _in_batches(jobs.remove_expired_idempotency_keys, db)
-    for resolution in PASSING:
-        await _in_batches(partial(rollups.remove_old_job_stats, resolution=resolution), db)
